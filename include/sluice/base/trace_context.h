@@ -1,0 +1,29 @@
+/*
+ * trace_context: W3C Trace Context, version 00 (https://www.w3.org/TR/trace-context/).
+ */
+#ifndef SLUICE_BASE_TRACE_CONTEXT_H
+#define SLUICE_BASE_TRACE_CONTEXT_H
+
+#include "sluice/base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TRACE_PARENT_LEN 55
+
+struct trace_context {
+    uint8_t trace_id[16];
+    uint8_t span_id[8];
+    uint8_t flags;
+};
+
+/* Lower case only, all-zero ids and version ff refused, higher versions read as 00. ERR_SYNTAX. */
+SL_MUST_CHECK int trace_context_parse(struct str traceparent, struct trace_context *ret);
+/* "00-<trace>-<span>-<flags>" and NUL. */
+void trace_context_format(const struct trace_context *context, char out[TRACE_PARENT_LEN + 1]);
+/* New random ids, sampled. */
+void trace_context_new(struct trace_context *ret);
+/* Same trace, new span id. */
+struct trace_context trace_context_child(const struct trace_context *parent);
+
+#endif

@@ -1,0 +1,135 @@
+/*
+ * flow: everything that happens to messages, decided once per turn by one pump.
+ *
+ * A flow owns targets, limits and routes. Events (received, attempt acknowledged, attempt ended,
+ * settled, paused …) only record facts; flow_pump() decides: promotes retries, starts what every
+ * admission allows (I6), asks for receives, asks for lease extensions, and returns the next
+ * deadline. The flow does no I/O: effects go through struct flow_ops, which the daemon implements
+ * with sockets and the simulation with a script. Pure: takes now, calls no clock, writes no log.
+ *
+ * Async contract of the ops: a completion (flow_received, flow_attempt_ended, flow_settled) comes
+ * exactly once for each ask, never before the op returns, always on the thread of the pump.
+ */
+#ifndef SLUICE_FLOW_FLOW_H
+#define SLUICE_FLOW_FLOW_H
+
+#include "sluice/base/clock.h"
+#include "sluice/base/rng.h"
+#include "sluice/flow/message.h"
+#include "sluice/flow/outcome.h"
+#include "sluice/limit/concurrency.h"
+#include "sluice/limit/limit.h"
+
+struct flow;
+struct route;
+struct target;
+
+/* How a message leaves the flow. */
+#define SETTLE_MAP(XX)                                                                             \
+    XX(ACK, "ack")                 /* delete */                                                    \
+    XX(DEAD_LETTER, "dead_letter") /* move to the dead-letter queue */                             \
+    XX(RELEASE, "release")         /* hand back, visible after delay_ns (0: at once) */            \
+    XX(LOST, "lost")               /* the lease ran out: forget, tell nobody */
+
+enum settle {
+#define XX(name, text) SETTLE_##name,
+    SETTLE_MAP(XX)
+#undef XX
+        SETTLE__COUNT
+};
+const char *settle_name(enum settle settle);
+
+struct flow_ops {
+    /* Ask the route's source for up to max messages; completion: flow_received (any count, 0 too). */
+    void (*receive)(void *context, struct route *route, uint32_t max);
+    /* Start the HTTP call of this message (permits and slot are taken). Then flow_attempt_arrived
+     * at most once, then flow_attempt_ended exactly once. */
+    void (*start)(void *context, struct message *message);
+    /* Tell the queue. Completion: flow_settled, after which the message is freed by flow. */
+    void (*settle)(void *context, struct message *message, enum settle how, int64_t delay_ns);
+    /* Extend the lease by message->visibility_ns; result: flow_extended. */
+    void (*extend)(void *context, struct message *message);
+    /* The flow is about to free this struct: free strings and source_data. */
+    void (*message_done)(void *context, struct message *message);
+};
+
+struct retry_config { /* terms of Google Cloud Tasks */
+    uint32_t max_attempts; /* counted attempts before dead_letter; 0: no bound */
+    int64_t min_backoff_ns, max_backoff_ns;
+    uint32_t max_doublings;
+};
+
+struct target_config {
+    const char *name;
+    uint32_t concurrency;
+    int64_t timeout_ns; /* of one attempt: no call starts with less lease left */
+    int64_t abort_hold_ns;
+    bool unclean_start;
+};
+
+struct route_config {
+    const char *name;
+    struct target *target;
+    struct limit_set limits;
+    uint32_t concurrency; /* share of the target's; 0: all of it */
+    uint32_t weight;      /* permits a call takes; >= 1 */
+    struct retry_config retry;
+    bool paused;
+    bool has_dead_letter; /* false: dead_letter becomes a release with max_backoff, nothing is lost */
+    void *user;           /* of the ops' owner */
+};
+
+struct flow *flow_new(const struct flow_ops *ops, void *context, uint64_t seed);
+void flow_free(struct flow *flow); /* frees routes, targets and every message still held */
+
+struct target *flow_target_add(struct flow *flow, const struct target_config *config, mono_ns now);
+struct route *flow_route_add(struct flow *flow, const struct route_config *config, mono_ns now);
+
+/* A zeroed message for the source to fill; strings and source_data are the source's to allocate and
+ * to free in ops->message_done. */
+struct message *flow_message_new(struct route *route);
+
+/* ---- events: facts only ---- */
+/* count messages (may be 0) answer one receive. error != 0: the receive failed; the route backs off. */
+void flow_received(struct route *route, struct message **messages, uint32_t count, int error, mono_ns now);
+/* The last byte of the request was acknowledged at that time (clock read after the ioctl). */
+void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns now);
+void flow_attempt_ended(struct message *message, const struct attempt_result *result, mono_ns now);
+/* error 0: settled, the message is freed. Else settling is tried again with backoff while the lease lasts. */
+void flow_settled(struct message *message, int error, mono_ns now);
+/* lease_until: new end; error != 0: extension failed (a lost lease is noticed by the pump). */
+void flow_extended(struct message *message, int error, mono_ns lease_until, mono_ns now);
+/* The target cannot be called at all now (its name does not resolve) / can again. */
+void flow_target_available(struct target *target, bool available);
+/* The source may have messages now (something was sent): a receive that found nothing need not wait. */
+void flow_source_hint(struct route *route);
+
+/* ---- control ---- */
+void flow_route_pause(struct route *route, bool paused);
+/* Stop receiving, hand back everything that is not in flight, let attempts end. */
+void flow_drain(struct flow *flow, mono_ns now);
+bool flow_is_drained(const struct flow *flow); /* holds no message and no receive is outstanding */
+
+/* Decides. Work is bounded by budget (starts + promotions); when it ran out returns now. Returns the
+ * next deadline (MONO_NEVER: only an event can change anything). */
+mono_ns flow_pump(struct flow *flow, uint32_t budget, mono_ns now);
+
+/* ---- to read ---- */
+struct route_stats {
+    uint32_t held[MESSAGE_STATE__COUNT]; /* by state; sum = messages held */
+    uint32_t receives_outstanding;
+    bool paused, draining;
+    enum limit_reason blocked_by; /* of the first ready message; NONE when nothing waits */
+    int64_t throttle_wait_ns[LIMIT_REASON__COUNT];
+    uint64_t started, received, retries, settled[SETTLE__COUNT], outcomes[OUTCOME__COUNT];
+    uint64_t leases_lost;
+};
+void flow_route_stats(const struct route *route, struct route_stats *ret);
+struct route *flow_route_find(const struct flow *flow, const char *name); /* NULL: none */
+struct route *flow_route_at(const struct flow *flow, uint32_t index);     /* NULL past the end */
+const struct route_config *flow_route_config(const struct route *route);
+struct concurrency *flow_target_concurrency(struct target *target);
+/* Asserts I4 (each list's members have its state, the sum is the number held) and I2. */
+void flow_check_invariants(const struct flow *flow);
+
+#endif

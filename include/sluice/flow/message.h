@@ -1,0 +1,71 @@
+/*
+ * message: one message held by sluice, from its receipt to its settlement, and its states.
+ *
+ *   BUFFERED ──► READY ──► IN_FLIGHT ──► SETTLING ──► (gone)
+ *                  ▲           │
+ *                  └─ WAITING ◄┘      WAITING: retry at a time; READY again when it comes
+ *
+ * I4: a message is in exactly one state, state is membership of one list of its route, and
+ * message_move() in route.c is the only function that changes it (illegal moves assert).
+ * Owner: the flow, from flow_received() until ops->settle's completion (flow_settled).
+ */
+#ifndef SLUICE_FLOW_MESSAGE_H
+#define SLUICE_FLOW_MESSAGE_H
+
+#include "sluice/base/clock.h"
+#include "sluice/base/heap.h"
+#include "sluice/base/list.h"
+#include "sluice/base/str.h"
+#include "sluice/base/trace_context.h"
+#include "sluice/limit/limit.h"
+
+#define MESSAGE_STATE_MAP(XX)                                                                      \
+    XX(NEW, "new")             /* not yet on a list */                                             \
+    XX(BUFFERED, "buffered")   /* received, waits for its turn (its group, a time) */              \
+    XX(READY, "ready")         /* may be called now */                                             \
+    XX(IN_FLIGHT, "in_flight") /* an attempt runs */                                               \
+    XX(WAITING, "waiting")     /* waits to retry, outside the concurrency bound */                 \
+    XX(SETTLING, "settling")   /* the queue is being told */
+
+enum message_state {
+#define XX(name, text) MESSAGE_##name,
+    MESSAGE_STATE_MAP(XX)
+#undef XX
+        MESSAGE_STATE__COUNT
+};
+const char *message_state_name(enum message_state state);
+
+struct route;
+
+struct message {
+    struct route *route;
+    enum message_state state;
+    struct list_node node;      /* in the list of its state */
+    struct heap_node deadline;  /* route heap: retry time (WAITING) */
+    struct heap_node lease;     /* route heap: next extension of the lease */
+    /* facts of the receipt */
+    struct str id;              /* queue's message id */
+    struct str body;
+    struct str group;           /* MessageGroupId or STR_NONE */
+    struct trace_context trace;
+    wall_ms sent_at;            /* SentTimestamp */
+    uint32_t receive_count;
+    mono_ns received_at;
+    mono_ns lease_until;        /* ours until then; MONO_NEVER when the source needs no extension */
+    int64_t visibility_ns;      /* length of one extension; 0 with MONO_NEVER */
+    void *source_data;          /* private to the source (receipt handle …), freed by it at settle */
+    /* history here */
+    uint32_t attempts;          /* counted attempts: those that reached the API and are no throttle */
+    uint32_t calls;             /* all attempts started */
+    uint32_t backoffs;          /* failures in a row, for the backoff exponent */
+    int last_status;            /* HTTP status of the last attempt, 0 when none came */
+    int last_error;             /* enum err of the last transport error, 0 */
+    mono_ns ready_at;           /* since when it could have been called */
+    int64_t throttle_wait_ns;   /* sum of the waits for an admission */
+    enum limit_reason wait_reason; /* what said no last */
+    int64_t last_duration_ns;   /* of the last attempt */
+    struct limit_grant grant;   /* what the running attempt holds */
+    mono_ns attempt_started_at;
+};
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * outcome: what an attempt means for its message, by a table. Defaults: 2xx ack · 429, 503 throttle ·
+ * 408, other 5xx and transport errors retry · other 3xx, 4xx dead_letter. Pure.
+ */
+#ifndef SLUICE_FLOW_OUTCOME_H
+#define SLUICE_FLOW_OUTCOME_H
+
+#include "sluice/base/clock.h"
+#include "sluice/base/err.h"
+#include "sluice/base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define OUTCOME_MAP(XX)                                                                            \
+    XX(ACK, "ack")                                                                                 \
+    XX(RETRY, "retry")                                                                             \
+    XX(THROTTLE, "throttle")                                                                       \
+    XX(DEAD_LETTER, "dead_letter")
+
+enum outcome {
+#define XX(name, text) OUTCOME_##name,
+    OUTCOME_MAP(XX)
+#undef XX
+        OUTCOME__COUNT
+};
+const char *outcome_name(enum outcome outcome);
+
+/* The facts of an ended attempt. */
+struct attempt_result {
+    int error;           /* 0: a complete response with status; else the transport error */
+    int status;          /* HTTP status, 0 when none */
+    bool written;        /* a byte of the request was written: it may have reached the API */
+    mono_ns retry_after; /* absolute gate from Retry-After; 0 when absent */
+    mono_ns ended_at;    /* response complete, or socket reset */
+};
+
+enum outcome outcome_of(const struct attempt_result *result);
+/* Does the attempt count against max_attempts? Not when it never reached the API, nor a throttle (I5). */
+bool outcome_counts(const struct attempt_result *result, enum outcome outcome);
+/*
+ * Retry-After (RFC 9110 §10.2.3): seconds or an HTTP-date, the latter read against wall_now.
+ * Returns the delay in ns from now, capped at cap_ns; ERR_SYNTAX for anything else.
+ */
+SL_MUST_CHECK int outcome_retry_after(struct str value, wall_ms wall_now, int64_t cap_ns, int64_t *ret_delay_ns);
+
+#endif

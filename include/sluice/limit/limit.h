@@ -1,0 +1,126 @@
+/*
+ * limit: a named rate limit, "N requests per W", exact at the receiver.
+ *
+ * A window limit owns N permits. A permit is taken before the first byte of a call is written and
+ * is free again W (+ guard) after the moment by which the call must have arrived: any half-open
+ * window of W at the receiver then holds at most N arrivals, whatever the delay. (Every arrival in
+ * [t, t+W) was sent before t+W and its permit is not free before its arrival + W >= t+W, so at
+ * t+W they all hold different permits.) A pacer (GCRA, interval rounded up) in front spreads calls;
+ * it decides smoothness, never safety.
+ *
+ * A bucket limit (rate N per W, depth burst) is GCRA that starts empty with the same hold: a call
+ * whose arrival is not certain counts as arriving now:
+ *     admit when max(TAT, now) + (u + weight - burst) * T <= now, u = units not known to have
+ *     arrived, T = W/N rounded up; at a known arrival A: TAT = max(TAT, A) + weight * T.
+ *
+ * Pure: integer nanoseconds, no clock, no allocation per decision. One thread. A new limit holds
+ * everything for W + max_flight + guard (calls of a previous process may still arrive).
+ * Time never goes back inside: an older `now` counts as the newest one seen.
+ *
+ * The life of a permit:   limit_check → limit_take → exactly one of
+ *     limit_arrived  (arrival is certain, at a time <= now),
+ *     limit_unknown  (the call ended without certainty; its socket was reset at that time),
+ *     limit_refund   (no byte was written).
+ */
+#ifndef SLUICE_LIMIT_LIMIT_H
+#define SLUICE_LIMIT_LIMIT_H
+
+#include "sluice/base/clock.h"
+#include "sluice/base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LIMIT_REQUESTS_MAX 1000000u
+#define LIMIT_GUARD_NS     (10 * NS_PER_MS)
+#define LIMIT_MAX_FLIGHT_NS NS_PER_S
+
+enum limit_kind { LIMIT_WINDOW, LIMIT_BUCKET };
+enum limit_hold { LIMIT_HOLD_ARRIVAL, LIMIT_HOLD_RESPONSE };
+
+struct limit_config {
+    enum limit_kind kind;
+    enum limit_hold hold;
+    uint32_t requests;     /* N, 1 … LIMIT_REQUESTS_MAX */
+    int64_t per_ns;        /* W > 0 */
+    uint32_t burst;        /* bucket: depth >= 1; ignored by window */
+    int64_t guard_ns;      /* added to W after an arrival */
+    int64_t max_flight_ns; /* how long bytes of a dead connection may travel */
+    bool pace;             /* the pacer in front (window); false only in comparisons and tests */
+};
+
+/* What said no. Reason names appear in sluice_throttle_wait_seconds_total{reason}. */
+#define LIMIT_REASON_MAP(XX)                                                                       \
+    XX(NONE, "none")                                                                               \
+    XX(PERMIT, "permit")           /* all permits taken or not yet free */                         \
+    XX(PACER, "pacer")             /* too close to the call before */                              \
+    XX(COLD, "cold")               /* start: calls of an earlier process may still arrive */       \
+    XX(GATE, "gate")               /* Retry-After of the target */                                 \
+    XX(CONCURRENCY, "concurrency") /* K calls in flight */
+
+enum limit_reason {
+#define XX(name, text) LIMIT_REASON_##name,
+    LIMIT_REASON_MAP(XX)
+#undef XX
+        LIMIT_REASON__COUNT
+};
+const char *limit_reason_name(enum limit_reason reason);
+
+struct limit_verdict {
+    bool admit;
+    enum limit_reason reason; /* NONE when admitted */
+    mono_ns at; /* earliest time worth asking again; MONO_NEVER: only after an event (arrival …) */
+};
+
+struct limit; /* opaque: owns its permits */
+
+/* ERR_RANGE with *e filled (field name, value, allowed) for a bad configuration. */
+SL_MUST_CHECK int limit_config_check(const struct limit_config *config, struct error *e);
+/* Starts cold at now. Errors: as limit_config_check. */
+SL_MUST_CHECK int limit_new(const struct limit_config *config, mono_ns now, struct limit **ret);
+void limit_free(struct limit *limit);
+
+/* May a call of this weight (1 … N or burst; more never admits) start now? Changes nothing that a caller can see. */
+struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns now);
+/* Takes the permits. Only directly after limit_check admitted the same weight at the same now. */
+void limit_take(struct limit *limit, uint32_t weight, mono_ns now);
+void limit_arrived(struct limit *limit, uint32_t weight, mono_ns arrival, mono_ns now);
+void limit_unknown(struct limit *limit, uint32_t weight, mono_ns reset_at, mono_ns now);
+void limit_refund(struct limit *limit, uint32_t weight, mono_ns now);
+
+/* No call before `until` (Retry-After). The latest gate wins; an earlier one changes nothing. */
+void limit_gate(struct limit *limit, mono_ns until);
+/* New N, W, burst, guard, hold …: history is kept, so the transition is bounded by max(old, new).
+ * Kind cannot change here (ERR_INVALID). */
+SL_MUST_CHECK int limit_resize(struct limit *limit, const struct limit_config *config, mono_ns now);
+
+const struct limit_config *limit_config(const struct limit *limit);
+uint32_t limit_free_permits(struct limit *limit, mono_ns now);
+double limit_pace_per_second(const struct limit *limit); /* N / W in seconds */
+
+/* ---- several limits on one route: check all, then charge all ---- */
+#define LIMIT_SET_MAX 4
+struct limit_set {
+    struct limit *limits[LIMIT_SET_MAX]; /* borrowed */
+    uint32_t count;
+};
+/* Admits when all admit; else the verdict that keeps waiting longest. */
+struct limit_verdict limit_set_check(const struct limit_set *set, uint32_t weight, mono_ns now);
+void limit_set_take(const struct limit_set *set, uint32_t weight, mono_ns now);
+
+/*
+ * grant: what one attempt holds of every limit of its set. Each limit is settled once, at the event
+ * its hold asks for; the rest of the calls are no-ops. Embedded in the attempt.
+ */
+struct limit_grant {
+    struct limit_set set;
+    uint32_t weight;
+    uint32_t open; /* bit i: permit of limits[i] not given back yet */
+};
+void limit_grant_take(struct limit_grant *grant, const struct limit_set *set, uint32_t weight, mono_ns now);
+void limit_grant_arrived(struct limit_grant *grant, mono_ns arrival, mono_ns now); /* TCP acknowledged: hold = arrival */
+void limit_grant_response(struct limit_grant *grant, mono_ns response, mono_ns now); /* complete response: all that is open */
+void limit_grant_unknown(struct limit_grant *grant, mono_ns reset_at, mono_ns now);
+void limit_grant_refund(struct limit_grant *grant, mono_ns now);
+
+#endif
