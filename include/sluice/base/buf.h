@@ -20,7 +20,8 @@ struct buf {
 void buf_init(struct buf *buf, size_t max_bytes);
 void buf_done(struct buf *buf);  /* frees; the buffer may be used again after buf_init */
 void buf_reset(struct buf *buf); /* empties, keeps the memory, clears failed */
-/* The appends: ERR_TOO_BIG, ERR_NOMEM. Ignoring the result is allowed when buf_failed() is asked. */
+/* The appends: ERR_TOO_BIG, ERR_NOMEM. Ignoring the result is allowed when buf_failed() is asked.
+ */
 int buf_append(struct buf *buf, const void *ptr, size_t len);
 int buf_add(struct buf *buf, struct str s);
 int buf_addc(struct buf *buf, char c);

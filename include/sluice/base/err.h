@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#define SL_MUST_CHECK __attribute__((warn_unused_result))
+#define SL_MUST_CHECK        __attribute__((warn_unused_result))
 #define SL_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* class: what a caller may do about it. */
@@ -70,14 +70,16 @@ struct error {
     char text[384];  /* what was found, what is allowed, what to do */
 };
 
-/* Fills *e (which may be NULL) and returns code, so: return error_set(e, ERR_RANGE, "limits.a", …). */
-int error_set(struct error *e, int code, const char *where, const char *format, ...) SL_PRINTF(4, 5);
+/* Fills *e (which may be NULL) and returns code, so: return error_set(e, ERR_RANGE, "limits.a", …).
+ */
+int error_set(struct error *e, int code, const char *where, const char *format, ...)
+    SL_PRINTF(4, 5);
 
 /* Programming error: prints the place and aborts. Not for input. */
 #define SL_ASSERT(x) ((x) ? (void)0 : err_assert_failed(#x, __FILE__, __LINE__))
 _Noreturn void err_assert_failed(const char *expression, const char *file, int line);
 
 #define SL_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-#define SL_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SL_COUNT(array)                    (sizeof(array) / sizeof((array)[0]))
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * heap: intrusive binary min-heap of deadlines. A node knows its place, so it can be moved or
  * removed from the middle in O(log n). Equal keys come out in the order they were added.
- * The array of pointers grows (aborts without memory); heap_reserve makes later adds allocation-free.
+ * The array of pointers grows (aborts without memory); heap_reserve makes later adds
+ * allocation-free.
  */
 #ifndef SLUICE_BASE_HEAP_H
 #define SLUICE_BASE_HEAP_H

@@ -2,8 +2,8 @@
  * json: strict reading (over cJSON) and streaming writing.
  *
  * Reading rejects what cJSON lets through: duplicate keys, trailing text, non-finite numbers,
- * embedded NUL (ERR_NUL_CHARACTER), invalid UTF-8, depth over JSON_DEPTH_MAX. Lookup is case-sensitive.
- * A struct json owns the tree; values are borrowed pointers into it.
+ * embedded NUL (ERR_NUL_CHARACTER), invalid UTF-8, depth over JSON_DEPTH_MAX. Lookup is
+ * case-sensitive. A struct json owns the tree; values are borrowed pointers into it.
  */
 #ifndef SLUICE_BASE_JSON_H
 #define SLUICE_BASE_JSON_H
@@ -27,7 +27,8 @@ struct json {
 
 enum json_flags {
     JSON_STRICT = 0,
-    JSON_COMMENTS = 1, /* allow // and block comments and trailing commas, as in the configuration */
+    JSON_COMMENTS =
+        1, /* allow // and block comments and trailing commas, as in the configuration */
 };
 
 /* text need not be NUL-terminated. On error *e (may be NULL) names line and column. */
@@ -35,7 +36,7 @@ SL_MUST_CHECK int json_parse(struct json *ret_json, struct str text, int flags, 
 void json_done(struct json *json);
 
 enum json_type json_type(const struct json_value *value);
-const char *json_type_name(enum json_type type); /* "string" … */
+const char *json_type_name(enum json_type type);        /* "string" … */
 struct str json_string(const struct json_value *value); /* STR_NONE unless a string */
 bool json_bool(const struct json_value *value);         /* false unless true */
 double json_number(const struct json_value *value);
@@ -68,7 +69,8 @@ void json_array_end(struct json_writer *w);
 void json_key_write(struct json_writer *w, struct str key);
 void json_write_str(struct json_writer *w, struct str value); /* STR_NONE writes null */
 void json_write_i64(struct json_writer *w, int64_t value);
-void json_write_double(struct json_writer *w, double value); /* shortest of %.15g/%.17g; non-finite: null */
+void json_write_double(struct json_writer *w,
+                       double value); /* shortest of %.15g/%.17g; non-finite: null */
 void json_write_bool(struct json_writer *w, bool value);
 void json_write_null(struct json_writer *w);
 void json_write_raw(struct json_writer *w, struct str json_text);

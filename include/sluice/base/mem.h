@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#define MEM_NEW(type) ((type *)mem_zalloc(1, sizeof(type)))
+#define MEM_NEW(type)              ((type *)mem_zalloc(1, sizeof(type)))
 #define MEM_NEW_ARRAY(count, type) ((type *)mem_zalloc((count), sizeof(type)))
 
 /* Zeroed memory for count objects of size bytes; aborts when there is none or on overflow. */

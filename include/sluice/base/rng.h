@@ -13,10 +13,10 @@ struct rng {
 
 void rng_init(struct rng *rng, uint64_t seed);
 uint64_t rng_next(struct rng *rng);
-double rng_unit(struct rng *rng);                      /* uniform in [0,1) */
+double rng_unit(struct rng *rng);                               /* uniform in [0,1) */
 int64_t rng_between(struct rng *rng, int64_t min, int64_t max); /* uniform, both inclusive */
 double rng_exponential(struct rng *rng, double mean);
-double rng_normal(struct rng *rng);                                /* mean 0, deviation 1 */
+double rng_normal(struct rng *rng);                            /* mean 0, deviation 1 */
 double rng_lognormal(struct rng *rng, double mean, double cv); /* of that mean and cv */
 
 #endif

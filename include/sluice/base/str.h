@@ -33,12 +33,15 @@ bool str_next(struct str *rest, char separator, struct str *ret_part);
 /* Decimal integer, the whole of s. ERR_SYNTAX, ERR_RANGE. */
 SL_MUST_CHECK int str_to_i64(struct str s, int64_t min, int64_t max, int64_t *ret);
 SL_MUST_CHECK int str_to_double(struct str s, double *ret);
-/* "250ms", "1s", "1.5s", "10m", "12h", "7d" in nanoseconds. ERR_SYNTAX, ERR_RANGE. */
+/* "100us", "250ms", "1s", "1.5s", "10m", "12h", "7d" in nanoseconds; never negative, a unit is
+   needed, and a fraction must come to whole nanoseconds. ERR_SYNTAX, ERR_RANGE. */
 SL_MUST_CHECK int str_to_duration(struct str s, int64_t *ret_ns);
-/* "64KiB", "1MiB", "2GiB", "512" in bytes. ERR_SYNTAX, ERR_RANGE. */
+/* "64KiB", "1MiB", "1.5GiB", "512" in bytes. ERR_SYNTAX, ERR_RANGE. */
 SL_MUST_CHECK int str_to_bytes(struct str s, int64_t *ret_bytes);
 /* True when s is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool str_is_utf8(struct str s);
+/* How many leading bytes are well-formed UTF-8: s.len when all of it is. */
+size_t str_utf8_prefix(struct str s);
 /* strncpy that always terminates; truncates. Returns dst. */
 char *str_copy(char *dst, size_t dst_size, struct str s);
 /* Constant-time comparison of secrets: time depends on the lengths only. */
