@@ -28,15 +28,18 @@ void metrics_free(struct metrics *metrics);
 
 /* label_names: NULL-terminated array or NULL. bounds: histogram only, ascending, +Inf is added. The
  * strings must outlive the registry (literals). The same name twice is a bug (asserts). */
-struct metric_family *metrics_family(struct metrics *metrics, enum metric_type type, const char *name,
-                                     const char *help, const char *const *label_names);
+struct metric_family *metrics_family(struct metrics *metrics, enum metric_type type,
+                                     const char *name, const char *help,
+                                     const char *const *label_names);
+/* Before the first series. */
 void metric_family_bounds(struct metric_family *family, const double *bounds, uint32_t count);
-/* The series with these label values (as many as names, copied); made on first use. NULL never: at
- * METRIC_SERIES_MAX a shared overflow series is returned. */
+/* The series with these label values (as many as names, copied; NULL without labels); made on first
+ * use. Walks the family: keep the pointer, do not ask per call. NULL never: at METRIC_SERIES_MAX
+ * the family's overflow series (every label "other") is returned. */
 struct metric *metric_series(struct metric_family *family, const char *const *label_values);
 
-void metric_add(struct metric *metric, double value);     /* counter, gauge */
-void metric_set(struct metric *metric, double value);     /* gauge; counter only to mirror a total */
+void metric_add(struct metric *metric, double value); /* counter, gauge */
+void metric_set(struct metric *metric, double value); /* gauge; counter only to mirror a total */
 void metric_observe(struct metric *metric, double value); /* histogram */
 double metric_value(const struct metric *metric);
 double metric_histogram_sum(const struct metric *metric);
@@ -55,11 +58,13 @@ void metrics_collector_remove(struct metrics *metrics, struct metrics_collector 
 struct metrics_visitor {
     void (*family)(void *context, const char *name, const char *help, enum metric_type type);
     /* labels: count pairs name, value. */
-    void (*sample)(void *context, const char *const *names, const char *const *values, uint32_t count,
-                   const struct metric *metric);
+    void (*sample)(void *context, const char *const *names, const char *const *values,
+                   uint32_t count, const struct metric *metric);
 };
 void metrics_visit(struct metrics *metrics, const struct metrics_visitor *visitor, void *context);
-/* Histogram series: bucket i holds observations <= bounds[i] (not cumulative here). */
-uint32_t metric_histogram_buckets(const struct metric *metric, const double **ret_bounds, const uint64_t **ret_counts);
+/* Histogram series: bucket i holds observations in (bounds[i-1], bounds[i]] (not cumulative
+ * here); counts has one more, beyond the last bound. Returns the number of bounds. */
+uint32_t metric_histogram_buckets(const struct metric *metric, const double **ret_bounds,
+                                  const uint64_t **ret_counts);
 
 #endif
