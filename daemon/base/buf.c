@@ -141,6 +141,15 @@ void buf_commit(struct buf *buf, size_t len)
     }
 }
 
+void buf_truncate(struct buf *buf, size_t len)
+{
+    SL_ASSERT(len <= buf->len);
+    buf->len = len;
+    if (buf->ptr != NULL) {
+        buf->ptr[len] = '\0';
+    }
+}
+
 void buf_consume(struct buf *buf, size_t len)
 {
     SL_ASSERT(len <= buf->len);

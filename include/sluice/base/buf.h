@@ -31,6 +31,8 @@ int buf_addv(struct buf *buf, const char *format, va_list args) SL_PRINTF(2, 0);
 /* Room for len more bytes at the end: pointer to write to, then buf_commit(). NULL when too big. */
 char *buf_reserve(struct buf *buf, size_t len);
 void buf_commit(struct buf *buf, size_t len);
+/* Forgets what lies beyond the first len bytes (len <= buf->len). */
+void buf_truncate(struct buf *buf, size_t len);
 /* Removes the first len bytes. */
 void buf_consume(struct buf *buf, size_t len);
 int buf_failed(const struct buf *buf);

@@ -8,7 +8,11 @@
 #define SLUICE_BASE_FAULT_H
 
 #ifdef SLUICE_FAULTS
+/* 1 when the failure named so is to happen now. Any thread. */
 int fault_point(const char *name);
+/* Arms points in place of those armed before, in the form of SLUICE_FAULT; NULL disarms all. For
+   unit tests. 0, or ERR_SYNTAX, ERR_RANGE, ERR_FULL (and nothing changed). */
+int fault_arm(const char *points_text);
 #define FAULT(name) fault_point(name)
 #else
 #define FAULT(name) 0

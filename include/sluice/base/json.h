@@ -27,20 +27,26 @@ struct json {
 
 enum json_flags {
     JSON_STRICT = 0,
-    JSON_COMMENTS =
-        1, /* allow // and block comments and trailing commas, as in the configuration */
+    JSON_COMMENTS = 1, /* allow // and block comments and trailing commas: the configuration */
 };
 
-/* text need not be NUL-terminated. On error *e (may be NULL) names line and column. */
+/*
+ * text need not be NUL-terminated; *ret_json is set only on success. On error *e (may be NULL) says
+ * "line 3, column 7: …"; for a duplicate key e->where is its path ("limits.a").
+ * ERR_SYNTAX, ERR_NUL_CHARACTER, ERR_TOO_DEEP, ERR_RANGE (a number that is no finite double or has
+ * more than 63 characters), ERR_DUPLICATE, ERR_NOMEM.
+ */
 SL_MUST_CHECK int json_parse(struct json *ret_json, struct str text, int flags, struct error *e);
 void json_done(struct json *json);
 
+/* The readers take NULL (what json_get gives for an absent key) and read it as null. */
 enum json_type json_type(const struct json_value *value);
 const char *json_type_name(enum json_type type);        /* "string" … */
 struct str json_string(const struct json_value *value); /* STR_NONE unless a string */
 bool json_bool(const struct json_value *value);         /* false unless true */
 double json_number(const struct json_value *value);
-/* ERR_INVALID unless a number without fraction and |n| <= 2^53. */
+/* ERR_INVALID unless a number without fraction and |n| < 2^53: beyond, digits may have been lost.
+ */
 SL_MUST_CHECK int json_i64(const struct json_value *value, int64_t *ret);
 const struct json_value *json_get(const struct json_value *object, const char *key); /* or NULL */
 const struct json_value *json_get_str(const struct json_value *object, struct str key);
