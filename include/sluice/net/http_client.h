@@ -4,12 +4,12 @@
  *
  * Events of a request, all on the loop's thread and never before http_client_submit() returned:
  *   on_arrived  at most once: the peer's TCP acknowledged the last byte (SIOCOUTQ = 0; the clock is
- *               read after the ioctl). Never comes where it cannot be observed; then the response is it.
- *   on_done     exactly once, last: response or error; also after cancel (ERR_CANCELED).
- * Sockets reset on close while bytes are unacknowledged (linger 0, TCP_USER_TIMEOUT = max_flight), so
- * nothing travels later than max_flight after ended_at. libcurl's hidden re-send on a dead reused
- * connection is stopped and reported as ERR_RESET. Names are never resolved here when `addresses` are
- * given (net/resolver keeps them), so a slow resolver holds no permit.
+ *               read after the ioctl). Never comes where it cannot be observed; then the response
+ * is it. on_done     exactly once, last: response or error; also after cancel (ERR_CANCELED).
+ * Sockets reset on close while bytes are unacknowledged (linger 0, TCP_USER_TIMEOUT = max_flight),
+ * so nothing travels later than max_flight after ended_at. libcurl's hidden re-send on a dead
+ * reused connection is stopped and reported as ERR_RESET. Names are never resolved here when
+ * `addresses` are given (net/resolver keeps them), so a slow resolver holds no permit.
  */
 #ifndef SLUICE_NET_HTTP_CLIENT_H
 #define SLUICE_NET_HTTP_CLIENT_H
@@ -27,27 +27,28 @@ struct http_client;
 struct http_call; /* one running request */
 
 struct http_client_config {
-    uint32_t connections_max;       /* whole client; 0: 1024 */
-    uint32_t host_connections_max;  /* per host; 0: no bound but the above */
-    size_t response_max_bytes;      /* body; longer ends with ERR_TOO_BIG; 0: 1 MiB */
-    int64_t max_flight_ns;          /* TCP_USER_TIMEOUT and what callers add after a reset; 0: 1 s */
-    const char *ca_file;            /* NULL: the system's */
+    uint32_t connections_max;      /* whole client; 0: 1024 */
+    uint32_t host_connections_max; /* per host; 0: no bound but the above */
+    size_t response_max_bytes;     /* body; longer ends with ERR_TOO_BIG; 0: 1 MiB */
+    int64_t max_flight_ns;         /* TCP_USER_TIMEOUT and what callers add after a reset; 0: 1 s */
+    const char *ca_file;           /* NULL: the system's */
     const char *user_agent;
 };
 
 struct http_result {
-    int error;            /* 0: complete response; else ERR_RESOLVE, CONNECT, TLS, RESET, TIMEOUT, TOO_BIG, PROTOCOL, CANCELED */
-    int status;           /* also set when the body failed */
-    bool written;         /* a byte of the request may have been written */
-    bool arrived;         /* on_arrived came (or the response implies it) */
-    mono_ns arrived_at;   /* valid with arrived */
-    mono_ns ended_at;     /* response complete, or the socket was reset/closed */
-    int64_t connect_ns;   /* 0 on a reused connection */
+    int error;    /* 0: complete response; else ERR_RESOLVE, CONNECT, TLS, RESET, TIMEOUT, TOO_BIG,
+                     PROTOCOL, CANCELED */
+    int status;   /* also set when the body failed */
+    bool written; /* a byte of the request may have been written */
+    bool arrived; /* on_arrived came (or the response implies it) */
+    mono_ns arrived_at; /* valid with arrived */
+    mono_ns ended_at;   /* response complete, or the socket was reset/closed */
+    int64_t connect_ns; /* 0 on a reused connection */
     bool reused;
-    struct str body;      /* valid in on_done only */
+    struct str body;                   /* valid in on_done only */
     const struct http_header *headers; /* response headers, bounded, valid in on_done only */
     uint32_t header_count;
-    char detail[160];     /* libcurl's text, no secrets */
+    char detail[160]; /* libcurl's text, no secrets */
 };
 
 struct http_call_events {
@@ -56,22 +57,24 @@ struct http_call_events {
 };
 
 struct http_call_request {
-    const char *method;             /* "POST" */
+    const char *method; /* "POST" */
     const char *url;
     const struct http_header *headers;
     uint32_t header_count;
-    struct str body;                /* borrowed until on_done */
+    struct str body;                        /* borrowed until on_done */
     int64_t connect_timeout_ns, timeout_ns; /* total; both > 0 */
-    const char *unix_socket;        /* NULL or path */
-    const char *addresses;          /* "1.2.3.4,::1" for the URL's host, or NULL to let curl resolve */
+    const char *unix_socket;                /* NULL or path */
+    const char *addresses; /* "1.2.3.4,::1" for the URL's host, or NULL to let curl resolve */
     bool observe_arrival;
-    bool tls_skip_verify;           /* tests only; default verifies */
+    bool tls_skip_verify; /* tests only; default verifies */
 };
 
 struct http_client *http_client_new(struct loop *loop, const struct http_client_config *config);
 /* Strings of request except body are copied. Completion contract above. ERR_NOMEM, ERR_INVALID. */
-SL_MUST_CHECK int http_client_submit(struct http_client *client, const struct http_call_request *request,
-                                     const struct http_call_events *events, void *context, struct http_call **ret_call);
+SL_MUST_CHECK int http_client_submit(struct http_client *client,
+                                     const struct http_call_request *request,
+                                     const struct http_call_events *events, void *context,
+                                     struct http_call **ret_call);
 /* on_done with ERR_CANCELED comes in the next turn (or the real end, if that was first). */
 void http_client_cancel(struct http_call *call);
 uint32_t http_client_running(const struct http_client *client);

@@ -4,8 +4,9 @@
  * A server has listeners; each parsed request comes whole (header and body bounded) to one handler,
  * which answers now or later, exactly once, with http_respond(). Requests of one connection are
  * handled one at a time, in order (pipelined bytes wait in the socket buffer). Answers by itself:
- * 400 malformed, 408 slow client, 413 body too large, 431 header too large, 503 too many connections,
- * 505. Keep-alive with idle timeout; Expect: 100-continue is answered. Loop thread only.
+ * 400 malformed, 408 slow client, 413 body too large, 431 header too large, 503 too many
+ * connections, 505. Keep-alive with idle timeout; Expect: 100-continue is answered. Loop thread
+ * only.
  */
 #ifndef SLUICE_NET_HTTP_SERVER_H
 #define SLUICE_NET_HTTP_SERVER_H
@@ -32,31 +33,33 @@ struct http_server_config {
     size_t body_max_bytes;    /* 0: 2 MiB */
     uint32_t connections_max; /* 0: 1024 */
     int64_t header_timeout_ns, body_timeout_ns, idle_timeout_ns; /* 0: 10 s, 30 s, 75 s */
-    bool kernel_stamps;       /* SO_TIMESTAMPNS: exchange knows when its last segment arrived */
+    bool kernel_stamps; /* SO_TIMESTAMPNS: exchange knows when its last segment arrived */
 };
 
 /* A whole request. Strings are valid until http_respond(). */
 struct http_request_view {
-    struct str method, target;      /* target: as on the wire */
-    struct str path, query;         /* split at '?', not decoded */
+    struct str method, target; /* target: as on the wire */
+    struct str path, query;    /* split at '?', not decoded */
     struct str host;
     const struct http_header *headers;
     uint32_t header_count;
     struct str body;
     bool from_unix_socket;
     bool peer_is_loopback;
-    mono_ns received_at;            /* clock read after the last byte was read */
-    int64_t kernel_stamp_ns;        /* CLOCK_REALTIME ns of the segment that completed it; 0 when off */
+    mono_ns received_at;     /* clock read after the last byte was read */
+    int64_t kernel_stamp_ns; /* CLOCK_REALTIME ns of the segment that completed it; 0 when off */
 };
 
-typedef void (*http_handler)(void *context, struct http_exchange *exchange, const struct http_request_view *request);
+typedef void (*http_handler)(void *context, struct http_exchange *exchange,
+                             const struct http_request_view *request);
 
 /* handler runs once per request on the loop's thread. */
 struct http_server *http_server_new(struct loop *loop, const struct http_server_config *config,
                                     http_handler handler, void *context);
-/* "127.0.0.1:9324", "[::1]:9324", "0.0.0.0:0", "unix:/path" (mode is the file's, e.g. 0600, stale socket
- * files are replaced). *e says what failed and what to do. */
-SL_MUST_CHECK int http_server_listen(struct http_server *server, struct str address, uint32_t mode, struct error *e);
+/* "127.0.0.1:9324", "[::1]:9324", "0.0.0.0:0", "unix:/path" (mode is the file's, e.g. 0600, stale
+ * socket files are replaced). *e says what failed and what to do. */
+SL_MUST_CHECK int http_server_listen(struct http_server *server, struct str address, uint32_t mode,
+                                     struct error *e);
 /* Listens on an inherited socket (systemd). Takes the fd. */
 SL_MUST_CHECK int http_server_listen_fd(struct http_server *server, int fd, struct error *e);
 /* Port of the first TCP listener, 0 when none (for port 0). */
@@ -65,24 +68,27 @@ uint16_t http_server_port(const struct http_server *server);
 void http_server_drain(struct http_server *server);
 /* Connections now open. */
 uint32_t http_server_connections(const struct http_server *server);
-/* Closes everything; frees itself when the handles are closed. Open exchanges get their close callback. */
+/* Closes everything; frees itself when the handles are closed. Open exchanges get their close
+ * callback. */
 void http_server_close(struct http_server *server);
 
 /* The value of a header by lower-case name, STR_NONE when absent. */
-struct str http_request_header(const struct http_request_view *request, const char *lower_case_name);
+struct str http_request_header(const struct http_request_view *request,
+                               const char *lower_case_name);
 
-/* Called once if the peer went away (or the server closed) before the answer; http_respond() must still
- * be called, and does nothing then. For long polls. */
-void http_exchange_on_close(struct http_exchange *exchange, void (*callback)(void *context), void *context);
+/* Called once if the peer went away (or the server closed) before the answer; http_respond() must
+ * still be called, and does nothing then. For long polls. */
+void http_exchange_on_close(struct http_exchange *exchange, void (*callback)(void *context),
+                            void *context);
 const struct http_request_view *http_exchange_request(const struct http_exchange *exchange);
 
 struct http_response {
     int status;
-    const char *content_type; /* NULL: no body type header */
-    struct str body;          /* copied */
+    const char *content_type;          /* NULL: no body type header */
+    struct str body;                   /* copied */
     const struct http_header *headers; /* more headers; values are checked for CR, LF */
     uint32_t header_count;
-    bool close;               /* close the connection after it */
+    bool close; /* close the connection after it */
 };
 void http_respond(struct http_exchange *exchange, const struct http_response *response);
 /* Plain text, for errors. */

@@ -1,7 +1,7 @@
 /*
- * resolver: keeps the addresses of a host fresh, off the loop (uv_getaddrinfo), so that a call never
- * waits for DNS. One entry per target host; numeric hosts resolve at once. A failed refresh keeps the
- * addresses known before. Loop thread only.
+ * resolver: keeps the addresses of a host fresh, off the loop (uv_getaddrinfo), so that a call
+ * never waits for DNS. One entry per target host; numeric hosts resolve at once. A failed refresh
+ * keeps the addresses known before. Loop thread only.
  */
 #ifndef SLUICE_NET_RESOLVER_H
 #define SLUICE_NET_RESOLVER_H
@@ -15,8 +15,8 @@
 struct resolver_entry;
 
 struct resolver_config {
-    struct str host;         /* copied */
-    int64_t refresh_ns;      /* 0: 30 s */
+    struct str host;    /* copied */
+    int64_t refresh_ns; /* 0: 30 s */
     /* On the loop, when addresses became known, changed, or the first resolution failed. */
     void (*on_change)(void *context, struct resolver_entry *entry);
     void *context;

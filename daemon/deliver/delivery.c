@@ -1,0 +1,371 @@
+#include "delivery_internal.h"
+
+#include "sluice/base/mem.h"
+#include "sluice/net/url.h"
+#include "sluice/runtime/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct delivery_route *delivery_route_of(const struct message *message)
+{
+    return flow_route_config(message->route)->user;
+}
+
+struct delivery_limit *delivery_limit_find(struct delivery *d, const char *name)
+{
+    LIST_FOR(&d->limits, node)
+    {
+        struct delivery_limit *limit = LIST_ENTRY(node, struct delivery_limit, node);
+        if (strcmp(limit->name, name) == 0) {
+            return limit;
+        }
+    }
+    return NULL;
+}
+
+struct delivery_target *delivery_target_find(struct delivery *d, const char *name)
+{
+    LIST_FOR(&d->targets, node)
+    {
+        struct delivery_target *target = LIST_ENTRY(node, struct delivery_target, node);
+        if (strcmp(target->name, name) == 0) {
+            return target;
+        }
+    }
+    return NULL;
+}
+
+struct delivery_route *delivery_route_find(struct delivery *d, const char *name)
+{
+    LIST_FOR(&d->routes, node)
+    {
+        struct delivery_route *route = LIST_ENTRY(node, struct delivery_route, node);
+        if (strcmp(route->name, name) == 0) {
+            return route;
+        }
+    }
+    return NULL;
+}
+
+/* ---- what the flow asks for ---- */
+
+static void on_receive(void *context, struct route *route, uint32_t max)
+{
+    struct delivery_route *r = flow_route_config(route)->user;
+
+    (void)context;
+    r->source->ops->receive(r->source, max);
+}
+
+static void on_settle(void *context, struct message *message, enum settle how, int64_t delay_ns)
+{
+    struct delivery_route *r = delivery_route_of(message);
+
+    (void)context;
+    r->source->ops->settle(r->source, message, how, delay_ns);
+}
+
+static void on_extend(void *context, struct message *message)
+{
+    struct delivery_route *r = delivery_route_of(message);
+
+    (void)context;
+    r->source->ops->extend(r->source, message);
+}
+
+static void on_message_done(void *context, struct message *message)
+{
+    struct delivery_route *r = delivery_route_of(message);
+
+    (void)context;
+    r->source->ops->message_done(r->source, message);
+}
+
+static void on_start(void *context, struct message *message)
+{
+    struct delivery_route *r = delivery_route_of(message);
+    mono_ns now = message->attempt_started_at;
+
+    for (uint32_t i = 0; i < r->limit_count; i++) {
+        window_peak_add(&r->limits[i]->peak, message->grant.weight, now);
+    }
+    dispatch_start(context, message);
+}
+
+void source_received(struct source *source, struct message **messages, uint32_t count, int error,
+                     mono_ns now)
+{
+    struct delivery_route *r = flow_route_config(source->route)->user;
+
+    if (error != ERR_CANCELED && error != ERR_CLOSED) {
+        metric_add(error != 0  ? r->receives_failed
+                   : count > 0 ? r->receives_ok
+                               : r->receives_empty,
+                   1);
+    }
+    flow_received(source->route, messages, count, error, now);
+}
+
+/* ---- the pump ---- */
+
+static void pump(struct delivery *d, mono_ns now)
+{
+    mono_ns next = flow_pump(d->flow, PUMP_BUDGET, now);
+
+    if (next <= now) {
+        loop_wake(d->loop);
+        loop_timer_clear(d->loop, &d->deadline);
+    } else {
+        loop_timer_set(d->loop, &d->deadline, next);
+    }
+    if (d->drained != NULL && flow_is_drained(d->flow) && d->attempts_running == 0) {
+        void (*drained)(void *context) = d->drained;
+        d->drained = NULL;
+        drained(d->drained_context);
+    }
+}
+
+static void on_turn(void *context, mono_ns now)
+{
+    struct delivery *d = context;
+
+    if (d->started && !d->stopped) {
+        pump(d, now);
+    }
+}
+
+static void on_deadline(void *context, mono_ns now)
+{
+    (void)context; /* the turn that this timer caused ends in on_turn */
+    (void)now;
+}
+
+struct delivery *delivery_new(const struct delivery_parts *parts)
+{
+    static const struct flow_ops ops = {
+        .receive = on_receive,
+        .start = on_start,
+        .settle = on_settle,
+        .extend = on_extend,
+        .message_done = on_message_done,
+    };
+    struct delivery *d = MEM_NEW(struct delivery);
+
+    d->loop = parts->loop;
+    d->metrics = parts->metrics;
+    d->client = parts->client;
+    d->unclean_start = parts->unclean_start;
+    d->flow = flow_new(&ops, d, parts->seed);
+    list_init(&d->limits);
+    list_init(&d->targets);
+    list_init(&d->routes);
+    d->pump = (struct loop_hook){.callback = on_turn, .context = d};
+    d->deadline = (struct loop_timer){.callback = on_deadline, .context = d};
+    loop_hook_add(d->loop, &d->pump);
+    instruments_init(d);
+    return d;
+}
+
+int delivery_limit_add(struct delivery *d, const char *name, const struct limit_config *config,
+                       struct error *e)
+{
+    struct delivery_limit *limit;
+    int error = limit_config_check(config, e);
+
+    if (error != 0) {
+        return error;
+    }
+    limit = MEM_NEW(struct delivery_limit);
+    str_copy(limit->name, sizeof(limit->name), str_from(name));
+    error = limit_new(config, loop_now(), &limit->limit);
+    if (error != 0) {
+        free(limit);
+        return error_set(e, error, name, "the limit could not be made: %s", err_text(error));
+    }
+    window_peak_init(&limit->peak, config->requests, config->per_ns);
+    list_push(&d->limits, &limit->node);
+    instruments_limit(d, limit);
+    return 0;
+}
+
+/* ---- targets ---- */
+
+static void on_addresses(void *context, struct resolver_entry *entry)
+{
+    struct delivery_target *target = context;
+    const char *why = NULL;
+    bool known = resolver_entry_addresses(entry) != NULL;
+    int error = resolver_entry_error(entry, &why);
+
+    if (error != 0 && !target->told_unavailable) {
+        LOG_WARNING("the target's name does not resolve", LOG_STR("target", target->name),
+                    LOG_STR("reason", why), LOG_BOOL("addresses_known_before", known));
+    } else if (error == 0 && target->told_unavailable) {
+        LOG_INFO("the target's name resolves again", LOG_STR("target", target->name));
+    }
+    target->told_unavailable = error != 0;
+    flow_target_available(target->target, known);
+    loop_wake(target->d->loop);
+}
+
+static void copy_headers(struct delivery_target *target,
+                         const struct delivery_target_config *config)
+{
+    target->headers = MEM_NEW_ARRAY(config->header_count + 1, struct http_header);
+    for (uint32_t i = 0; i < config->header_count; i++) {
+        const struct sqs_pair *pair = &config->headers[i];
+        target->headers[i].name =
+            (struct str){mem_dup(pair->name.ptr, pair->name.len), pair->name.len};
+        target->headers[i].value =
+            (struct str){mem_dup(pair->value.ptr, pair->value.len), pair->value.len};
+    }
+    target->header_count = config->header_count;
+}
+
+int delivery_target_add(struct delivery *d, const struct delivery_target_config *config,
+                        struct error *e)
+{
+    struct url url;
+    struct delivery_target *target;
+    int error = url_parse(config->url, &url, e);
+
+    if (error != 0) {
+        return error;
+    }
+    target = MEM_NEW(struct delivery_target);
+    target->d = d;
+    str_copy(target->name, sizeof(target->name), str_from(config->name));
+    target->url = mem_dup(config->url, strlen(config->url));
+    target->connect_timeout_ns = config->connect_timeout_ns;
+    copy_headers(target, config);
+    target->config = (struct target_config){
+        .name = target->name,
+        .concurrency = config->concurrency,
+        .timeout_ns = config->timeout_ns,
+        .abort_hold_ns = config->abort_hold_ns,
+        .unclean_start = d->unclean_start,
+    };
+    target->target = flow_target_add(d->flow, &target->config, loop_now());
+    flow_target_available(target->target, false); /* until its name is known */
+    list_push(&d->targets, &target->node);
+    instruments_target(d, target);
+    target->resolver = resolver_entry_new(
+        d->loop, &(struct resolver_config){
+                     .host = str_from(url.host), .on_change = on_addresses, .context = target});
+    flow_target_available(target->target, resolver_entry_addresses(target->resolver) != NULL);
+    return 0;
+}
+
+int delivery_route_add(struct delivery *d, const struct delivery_route_config *config,
+                       struct error *e)
+{
+    struct delivery_route *route = MEM_NEW(struct delivery_route);
+    struct route_config flow_config = {
+        .name = route->name,
+        .concurrency = config->concurrency,
+        .weight = config->weight,
+        .retry = config->retry,
+        .paused = config->paused,
+        .has_dead_letter = config->has_dead_letter,
+        .user = route,
+    };
+
+    route->d = d;
+    route->source = config->source;
+    route->target = delivery_target_find(d, config->target);
+    SL_ASSERT(route->target != NULL && config->limit_count <= LIMIT_SET_MAX);
+    flow_config.target = route->target->target;
+    str_copy(route->name, sizeof(route->name), str_from(config->name));
+    str_copy(route->queue, sizeof(route->queue), str_from(config->queue));
+    for (uint32_t i = 0; i < config->limit_count; i++) {
+        route->limits[i] = delivery_limit_find(d, config->limits[i]);
+        SL_ASSERT(route->limits[i] != NULL);
+        flow_config.limits.limits[i] = route->limits[i]->limit;
+    }
+    route->limit_count = flow_config.limits.count = config->limit_count;
+    route->route = flow_route_add(d->flow, &flow_config, loop_now());
+    route->source->route = route->route;
+    list_push(&d->routes, &route->node);
+    instruments_route(d, route);
+    (void)e;
+    return 0;
+}
+
+/* ---- life ---- */
+
+void delivery_start(struct delivery *d)
+{
+    d->started = true;
+    loop_wake(d->loop);
+}
+
+void delivery_drain(struct delivery *d, void (*drained)(void *context), void *context)
+{
+    d->drained = drained;
+    d->drained_context = context;
+    d->started = true;
+    flow_drain(d->flow, loop_now());
+    LIST_FOR(&d->routes, node)
+    {
+        struct delivery_route *route = LIST_ENTRY(node, struct delivery_route, node);
+        route->source->ops->cancel_receive(route->source);
+        route->source->ops->flush(route->source);
+    }
+    loop_wake(d->loop);
+}
+
+void delivery_stop(struct delivery *d)
+{
+    if (d->stopped) {
+        return;
+    }
+    d->stopped = true;
+    loop_hook_remove(d->loop, &d->pump);
+    loop_timer_clear(d->loop, &d->deadline);
+    LIST_FOR(&d->targets, node)
+    {
+        struct delivery_target *target = LIST_ENTRY(node, struct delivery_target, node);
+        resolver_entry_close(target->resolver);
+        target->resolver = NULL;
+    }
+}
+
+static void target_free(struct delivery_target *target)
+{
+    for (uint32_t i = 0; i < target->header_count; i++) {
+        free((char *)(uintptr_t)target->headers[i].name.ptr);
+        free((char *)(uintptr_t)target->headers[i].value.ptr);
+    }
+    free(target->headers);
+    free(target->url);
+    free(target);
+}
+
+void delivery_free(struct delivery *d)
+{
+    if (d == NULL) {
+        return;
+    }
+    delivery_stop(d);
+    flow_free(d->flow);
+    LIST_FOR(&d->routes, node)
+    {
+        struct delivery_route *route = LIST_ENTRY(node, struct delivery_route, node);
+        route->source->ops->free(route->source);
+        free(route);
+    }
+    LIST_FOR(&d->targets, node)
+    {
+        target_free(LIST_ENTRY(node, struct delivery_target, node));
+    }
+    LIST_FOR(&d->limits, node)
+    {
+        struct delivery_limit *limit = LIST_ENTRY(node, struct delivery_limit, node);
+        limit_free(limit->limit);
+        window_peak_done(&limit->peak);
+        free(limit);
+    }
+    instruments_done(d);
+    free(d);
+}

@@ -1,0 +1,106 @@
+/*
+ * delivery_internal: what the files of deliver/ share. Not for other areas.
+ */
+#ifndef SLUICE_DELIVER_INTERNAL_H
+#define SLUICE_DELIVER_INTERNAL_H
+
+#include "sluice/base/map.h"
+#include "sluice/deliver/delivery.h"
+#include "sluice/net/http_client.h"
+#include "sluice/net/resolver.h"
+#include "sluice/sqs/types.h"
+
+#define DELIVERY_NAME_MAX 81
+#define PUMP_BUDGET       256 /* starts and promotions a turn (I9) */
+
+/* Highest count of calls started in any window of W, for sluice_window_peak_requests. */
+struct window_peak {
+    mono_ns *stamps; /* ring, oldest first */
+    uint32_t first, count, capacity;
+    uint32_t peak;
+    int64_t per_ns;
+};
+void window_peak_init(struct window_peak *peak, uint32_t requests, int64_t per_ns);
+void window_peak_done(struct window_peak *peak);
+/* A start of that weight at now. */
+void window_peak_add(struct window_peak *peak, uint32_t weight, mono_ns now);
+
+struct delivery_limit {
+    struct list_node node;
+    char name[DELIVERY_NAME_MAX];
+    struct limit *limit;
+    struct window_peak peak;
+    struct metric *requests, *pace, *window_peak, *guard;
+};
+
+struct delivery_target {
+    struct list_node node;
+    struct delivery *d;
+    char name[DELIVERY_NAME_MAX];
+    char *url;
+    struct target *target;
+    struct target_config config;
+    int64_t connect_timeout_ns;
+    struct resolver_entry *resolver;
+    struct http_header *headers; /* configured ones, strings owned */
+    uint32_t header_count;
+    struct metric *in_flight, *concurrency, *duration, *arrival;
+    struct metric *codes[600]; /* by status, made on first use */
+    bool told_unavailable;
+    bool told_proxy; /* a response carried Via: said once */
+};
+
+struct delivery_route {
+    struct list_node node;
+    struct delivery *d;
+    char name[DELIVERY_NAME_MAX], queue[512];
+    struct route *route;
+    struct source *source;
+    struct delivery_target *target;
+    struct delivery_limit *limits[LIMIT_SET_MAX];
+    uint32_t limit_count;
+    bool logged_first; /* cold_start of the next canonical line is false */
+    struct metric *age, *last_success, *paused;
+    struct metric *received, *receives_ok, *receives_empty, *receives_failed, *retries;
+    struct metric *settled[SETTLE__COUNT], *throttle_wait[LIMIT_REASON__COUNT];
+    struct metric *held[MESSAGE_STATE__COUNT];
+};
+
+struct delivery {
+    struct loop *loop;
+    struct metrics *metrics;
+    struct http_client *client;
+    struct flow *flow;
+    bool unclean_start, started, stopped;
+    struct list limits, targets, routes;
+    struct loop_hook pump;
+    struct loop_timer deadline;
+    struct metrics_collector collector;
+    struct delivery_families *families;
+    void (*drained)(void *context);
+    void *drained_context;
+    uint32_t attempts_running;
+};
+
+/* dispatch.c: flow_ops.start */
+void dispatch_start(void *context, struct message *message);
+/* instruments.c: metrics and the canonical line */
+void instruments_init(struct delivery *d);
+void instruments_done(struct delivery *d);
+void instruments_limit(struct delivery *d, struct delivery_limit *limit);
+void instruments_target(struct delivery *d, struct delivery_target *target);
+void instruments_route(struct delivery *d, struct delivery_route *route);
+void instruments_attempt(struct delivery_target *target, const struct http_result *result,
+                         int64_t duration_ns);
+void instruments_settle(struct delivery_route *route, const struct message *message,
+                        enum settle how);
+/* "201", or "connect_error", "timeout" …: the value of the label code. */
+const char *instruments_code(int status, int error, char out[16]);
+
+struct delivery_limit *delivery_limit_find(struct delivery *d, const char *name);
+struct delivery_target *delivery_target_find(struct delivery *d, const char *name);
+struct delivery_route *delivery_route_find(struct delivery *d, const char *name);
+/* The route of a message. */
+struct delivery_route *delivery_route_of(const struct message *message);
+
+#endif

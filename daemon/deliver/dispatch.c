@@ -1,0 +1,174 @@
+#include "delivery_internal.h"
+
+#include "sluice/base/digest.h"
+#include "sluice/base/mem.h"
+#include "sluice/runtime/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A Retry-After beyond this is a mistake of the API, not a plan. */
+#define RETRY_AFTER_MAX_NS (15 * 60 * NS_PER_S)
+#define DISPATCH_HEADERS   (HTTP_HEADERS_MAX)
+
+/* One running call. Freed when its on_done came. */
+struct attempt {
+    struct message *message;
+    struct delivery_target *target;
+    struct http_call *call;
+    struct loop_timer refused; /* completes a call that could not be submitted, in a later turn */
+    int error;
+    bool arrived;
+};
+
+struct request_text {
+    char message_id[128], receive_count[16], traceparent[TRACE_PARENT_LEN + 1];
+};
+
+static void on_arrived(void *context, mono_ns arrived_at, mono_ns now)
+{
+    struct attempt *attempt = context;
+
+    attempt->arrived = true;
+    metric_observe(attempt->target->arrival,
+                   (double)(arrived_at - attempt->message->attempt_started_at) / (double)NS_PER_S);
+    flow_attempt_arrived(attempt->message, arrived_at, now);
+}
+
+static mono_ns retry_after_of(const struct http_result *result, mono_ns now)
+{
+    for (uint32_t i = 0; i < result->header_count; i++) {
+        int64_t delay;
+        if (str_equal_nocase(result->headers[i].name, STR("retry-after")) &&
+            outcome_retry_after(result->headers[i].value, loop_wall(), RETRY_AFTER_MAX_NS,
+                                &delay) == 0) {
+            return mono_add(now, delay);
+        }
+    }
+    return 0;
+}
+
+/* hold: "arrival" proves arrival at the host that ends TCP; a proxy there is worth a warning. */
+static void warn_of_proxy(struct delivery_target *target, const struct http_result *result)
+{
+    for (uint32_t i = 0; i < result->header_count && !target->told_proxy; i++) {
+        if (str_equal_nocase(result->headers[i].name, STR("via"))) {
+            target->told_proxy = true;
+            LOG_WARNING(
+                "responses carry Via: a proxy answers for the target, use hold \"response\"",
+                LOG_STR("target", target->name));
+        }
+    }
+}
+
+static void attempt_end(struct attempt *attempt, const struct http_result *result, mono_ns now)
+{
+    struct message *message = attempt->message;
+    struct delivery_target *target = attempt->target;
+    struct attempt_result facts = {
+        .error = result->error,
+        .status = result->status,
+        .written = result->written,
+        .ended_at = result->ended_at,
+    };
+
+    if (result->error == 0) {
+        facts.retry_after = retry_after_of(result, now);
+        warn_of_proxy(target, result);
+        if (!attempt->arrived) {
+            metric_observe(target->arrival,
+                           (double)(result->ended_at - message->attempt_started_at) /
+                               (double)NS_PER_S);
+        }
+    }
+    instruments_attempt(target, result, now - message->attempt_started_at);
+    target->d->attempts_running--;
+    free(attempt);
+    flow_attempt_ended(message, &facts, now);
+}
+
+static void on_done(void *context, const struct http_result *result, mono_ns now)
+{
+    attempt_end(context, result, now);
+}
+
+static void on_refused(void *context, mono_ns now)
+{
+    struct attempt *attempt = context;
+    const struct http_result result = {.error = attempt->error, .ended_at = now};
+
+    attempt_end(attempt, &result, now);
+}
+
+/* application/json when it parses as JSON, else text. */
+static const char *content_type_of(struct str body)
+{
+    struct json json;
+
+    if (json_parse(&json, body, JSON_STRICT, NULL) != 0) {
+        return "text/plain; charset=utf-8";
+    }
+    json_done(&json);
+    return "application/json";
+}
+
+static uint32_t build_headers(const struct delivery_target *target, const struct message *message,
+                              struct request_text *text,
+                              struct http_header headers[DISPATCH_HEADERS])
+{
+    uint32_t n = 0;
+    struct trace_context span = trace_context_child(&message->trace);
+
+    str_copy(text->message_id, sizeof(text->message_id), message->id);
+    snprintf(text->receive_count, sizeof(text->receive_count), "%u", message->receive_count);
+    trace_context_format(&span, text->traceparent);
+    headers[n++] =
+        (struct http_header){STR("Content-Type"), str_from(content_type_of(message->body))};
+    headers[n++] = (struct http_header){STR("Sluice-Message-Id"), str_from(text->message_id)};
+    headers[n++] = (struct http_header){STR("Sluice-Receive-Count"), str_from(text->receive_count)};
+    headers[n++] = (struct http_header){STR("Idempotency-Key"), str_from(text->message_id)};
+    headers[n++] = (struct http_header){STR("traceparent"), str_from(text->traceparent)};
+    for (uint32_t i = 0; i < target->header_count && n < DISPATCH_HEADERS; i++) {
+        headers[n++] = target->headers[i];
+    }
+    return n;
+}
+
+static void submit(struct attempt *attempt, struct http_client *client)
+{
+    static const struct http_call_events events = {on_arrived, on_done};
+    struct delivery_target *target = attempt->target;
+    struct message *message = attempt->message;
+    struct request_text text;
+    struct http_header headers[DISPATCH_HEADERS];
+    const struct http_call_request request = {
+        .method = "POST",
+        .url = target->url,
+        .headers = headers,
+        .header_count = build_headers(target, message, &text, headers),
+        .body = message->body,
+        .connect_timeout_ns = target->connect_timeout_ns,
+        .timeout_ns = target->config.timeout_ns,
+        .addresses = resolver_entry_addresses(target->resolver),
+        .observe_arrival = true,
+    };
+
+    attempt->error = http_client_submit(client, &request, &events, attempt, &attempt->call);
+}
+
+void dispatch_start(void *context, struct message *message)
+{
+    struct delivery *d = context;
+    struct attempt *attempt = MEM_NEW(struct attempt);
+
+    attempt->message = message;
+    attempt->target = delivery_route_of(message)->target;
+    d->attempts_running++;
+    submit(attempt, d->client);
+    if (attempt->error != 0) {
+        /* The contract of flow_ops: never complete before start returned. */
+        attempt->refused.callback = on_refused;
+        attempt->refused.context = attempt;
+        loop_timer_set(d->loop, &attempt->refused, loop_now());
+    }
+}

@@ -1,0 +1,304 @@
+/*
+ * The delivery's metrics and its one canonical log line a message.
+ */
+#include "delivery_internal.h"
+
+#include "sluice/base/digest.h"
+#include "sluice/base/mem.h"
+#include "sluice/runtime/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct delivery_families {
+    struct metric_family *limit_requests, *pace, *window_peak, *guard;
+    struct metric_family *in_flight, *concurrency, *requests, *duration, *arrival;
+    struct metric_family *age, *last_success, *paused, *received, *receives, *retries, *settled;
+    struct metric_family *throttle_wait, *held;
+};
+
+static const double duration_bounds[] = {0.005, 0.025, 0.05, 0.1, 0.25, 0.4,
+                                         0.6,   1,     2.5,  5,   10,   30};
+static const double arrival_bounds[] = {0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1};
+static const double age_bounds[] = {0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400};
+
+static const char *const by_limit[] = {"limit", NULL};
+static const char *const by_target[] = {"target", NULL};
+static const char *const by_target_code[] = {"target", "code", NULL};
+static const char *const by_route[] = {"route", NULL};
+static const char *const by_route_outcome[] = {"route", "outcome", NULL};
+static const char *const by_route_reason[] = {"route", "reason", NULL};
+static const char *const by_route_state[] = {"route", "state", NULL};
+
+static struct metric_family *family(struct delivery *d, enum metric_type type, const char *name,
+                                    const char *help, const char *const *labels)
+{
+    return metrics_family(d->metrics, type, name, help, labels);
+}
+
+static void limit_families(struct delivery *d, struct delivery_families *f)
+{
+    f->limit_requests = family(d, METRIC_GAUGE, "sluice_rate_limit_requests_per_second",
+                               "Limit as configured, in requests per second.", by_limit);
+    f->pace = family(d, METRIC_GAUGE, "sluice_pace_requests_per_second",
+                     "Pace at which the limit now admits calls.", by_limit);
+    f->window_peak =
+        family(d, METRIC_GAUGE, "sluice_window_peak_requests",
+               "Highest count of calls started in any window of the limit since start.", by_limit);
+    f->guard = family(d, METRIC_GAUGE, "sluice_limit_guard_seconds",
+                      "Time added to the window before a permit is free again.", by_limit);
+}
+
+static void target_families(struct delivery *d, struct delivery_families *f)
+{
+    f->in_flight = family(d, METRIC_GAUGE, "sluice_target_in_flight",
+                          "Calls to the target now in progress.", by_target);
+    f->concurrency = family(d, METRIC_GAUGE, "sluice_concurrency_limit",
+                            "Maximum of concurrent calls to the target.", by_target);
+    f->requests = family(d, METRIC_COUNTER, "sluice_target_requests_total",
+                         "Calls to the target by HTTP status or kind of failure.", by_target_code);
+    f->duration = family(d, METRIC_HISTOGRAM, "sluice_target_request_duration_seconds",
+                         "Time of one attempt, from its permit to its end.", by_target);
+    metric_family_bounds(f->duration, duration_bounds, SL_COUNT(duration_bounds));
+    f->arrival =
+        family(d, METRIC_HISTOGRAM, "sluice_target_arrival_seconds",
+               "Time from an attempt's permit to the certain arrival of its request.", by_target);
+    metric_family_bounds(f->arrival, arrival_bounds, SL_COUNT(arrival_bounds));
+}
+
+static void route_families(struct delivery *d, struct delivery_families *f)
+{
+    f->age = family(d, METRIC_HISTOGRAM, "sluice_message_age_seconds",
+                    "Time from the sending of a message to its settlement.", by_route);
+    metric_family_bounds(f->age, age_bounds, SL_COUNT(age_bounds));
+    f->last_success =
+        family(d, METRIC_GAUGE, "sluice_last_success_timestamp_seconds",
+               "Unix time of the last acknowledged message; 0 before the first.", by_route);
+    f->paused = family(d, METRIC_GAUGE, "sluice_route_paused", "Whether a person paused the route.",
+                       by_route);
+    f->received = family(d, METRIC_COUNTER, "sluice_messages_received_total",
+                         "Messages received from the queue, redeliveries included.", by_route);
+    f->receives = family(d, METRIC_COUNTER, "sluice_receive_requests_total",
+                         "Receives from the queue by outcome.", by_route_outcome);
+    f->retries = family(d, METRIC_COUNTER, "sluice_retries_total",
+                        "Attempts after the first of a message.", by_route);
+    f->settled = family(d, METRIC_COUNTER, "sluice_messages_settled_total",
+                        "Messages that left the route, by how.", by_route_outcome);
+    f->throttle_wait =
+        family(d, METRIC_COUNTER, "sluice_throttle_wait_seconds_total",
+               "Time that ready messages waited, by what held them.", by_route_reason);
+    f->held = family(d, METRIC_GAUGE, "sluice_messages_held",
+                     "Messages held by the route, by state.", by_route_state);
+}
+
+/* Live state is read when somebody scrapes. */
+static void collect_route(struct delivery_route *r)
+{
+    struct route_stats stats;
+
+    flow_route_stats(r->route, &stats);
+    metric_set(r->paused, stats.paused);
+    metric_set(r->received, (double)stats.received);
+    metric_set(r->retries, (double)stats.retries);
+    for (int state = MESSAGE_BUFFERED; state < MESSAGE_STATE__COUNT; state++) {
+        metric_set(r->held[state], stats.held[state]);
+    }
+    for (int reason = 1; reason < LIMIT_REASON__COUNT; reason++) {
+        metric_set(r->throttle_wait[reason],
+                   (double)stats.throttle_wait_ns[reason] / (double)NS_PER_S);
+    }
+}
+
+static void collect(void *context)
+{
+    struct delivery *d = context;
+    mono_ns now = loop_now();
+
+    LIST_FOR(&d->limits, node)
+    {
+        struct delivery_limit *l = LIST_ENTRY(node, struct delivery_limit, node);
+        metric_set(l->requests, limit_pace_per_second(l->limit));
+        metric_set(l->pace, limit_pace_per_second(l->limit));
+        metric_set(l->window_peak, l->peak.peak);
+        metric_set(l->guard, (double)limit_config(l->limit)->guard_ns / (double)NS_PER_S);
+    }
+    LIST_FOR(&d->targets, node)
+    {
+        struct delivery_target *t = LIST_ENTRY(node, struct delivery_target, node);
+        struct concurrency *c = flow_target_concurrency(t->target);
+        metric_set(t->in_flight, concurrency_used(c, now));
+        metric_set(t->concurrency, c->bound);
+    }
+    LIST_FOR(&d->routes, node)
+    {
+        collect_route(LIST_ENTRY(node, struct delivery_route, node));
+    }
+}
+
+void instruments_init(struct delivery *d)
+{
+    d->families = MEM_NEW(struct delivery_families);
+    limit_families(d, d->families);
+    target_families(d, d->families);
+    route_families(d, d->families);
+    d->collector = (struct metrics_collector){.collect = collect, .context = d};
+    metrics_collector_add(d->metrics, &d->collector);
+}
+
+void instruments_done(struct delivery *d)
+{
+    metrics_collector_remove(d->metrics, &d->collector);
+    free(d->families);
+}
+
+static struct metric *one(struct metric_family *f, const char *a)
+{
+    return metric_series(f, (const char *const[]){a, NULL});
+}
+
+static struct metric *two(struct metric_family *f, const char *a, const char *b)
+{
+    return metric_series(f, (const char *const[]){a, b, NULL});
+}
+
+void instruments_limit(struct delivery *d, struct delivery_limit *limit)
+{
+    limit->requests = one(d->families->limit_requests, limit->name);
+    limit->pace = one(d->families->pace, limit->name);
+    limit->window_peak = one(d->families->window_peak, limit->name);
+    limit->guard = one(d->families->guard, limit->name);
+}
+
+void instruments_target(struct delivery *d, struct delivery_target *target)
+{
+    target->in_flight = one(d->families->in_flight, target->name);
+    target->concurrency = one(d->families->concurrency, target->name);
+    target->duration = one(d->families->duration, target->name);
+    target->arrival = one(d->families->arrival, target->name);
+    target->codes[200] = two(d->families->requests, target->name, "200");
+}
+
+void instruments_route(struct delivery *d, struct delivery_route *route)
+{
+    struct delivery_families *f = d->families;
+
+    route->age = one(f->age, route->name);
+    route->last_success = one(f->last_success, route->name);
+    route->paused = one(f->paused, route->name);
+    route->received = one(f->received, route->name);
+    route->retries = one(f->retries, route->name);
+    route->receives_ok = two(f->receives, route->name, "messages");
+    route->receives_empty = two(f->receives, route->name, "empty");
+    route->receives_failed = two(f->receives, route->name, "error");
+    for (int how = 0; how < SETTLE__COUNT; how++) {
+        route->settled[how] = two(f->settled, route->name, settle_name((enum settle)how));
+    }
+    for (int reason = 1; reason < LIMIT_REASON__COUNT; reason++) {
+        route->throttle_wait[reason] =
+            two(f->throttle_wait, route->name, limit_reason_name((enum limit_reason)reason));
+    }
+    for (int state = MESSAGE_BUFFERED; state < MESSAGE_STATE__COUNT; state++) {
+        route->held[state] =
+            two(f->held, route->name, message_state_name((enum message_state)state));
+    }
+}
+
+const char *instruments_code(int status, int error, char out[16])
+{
+    switch (error) {
+    case 0:
+        snprintf(out, 16, "%d", status);
+        return out;
+    case ERR_TIMEOUT:
+        return "timeout";
+    case ERR_CONNECT:
+        return "connect_error";
+    case ERR_RESOLVE:
+        return "resolve_error";
+    case ERR_TLS:
+        return "tls_error";
+    case ERR_CANCELED:
+        return "canceled";
+    case ERR_TOO_BIG:
+        return "response_too_big";
+    default:
+        return "connection_broken";
+    }
+}
+
+void instruments_attempt(struct delivery_target *target, const struct http_result *result,
+                         int64_t duration_ns)
+{
+    char text[16];
+    const char *code = instruments_code(result->status, result->error, text);
+    /* One slot a status; transport errors use the slots below 100. */
+    int slot = result->error == 0 ? result->status : -result->error;
+    struct metric **series =
+        slot > 0 && slot < (int)SL_COUNT(target->codes) ? &target->codes[slot] : NULL;
+
+    if (series == NULL) {
+        metric_add(two(target->d->families->requests, target->name, code), 1);
+    } else {
+        if (*series == NULL) {
+            *series = two(target->d->families->requests, target->name, code);
+        }
+        metric_add(*series, 1);
+    }
+    metric_observe(target->duration, (double)duration_ns / (double)NS_PER_S);
+    if (result->error != 0) {
+        LOG_WARNING("attempt failed", LOG_STR("target", target->name), LOG_STR("code", code),
+                    LOG_STR("reason", result->detail), LOG_BOOL("written", result->written));
+    }
+}
+
+static const char *settle_text(enum settle how)
+{
+    switch (how) {
+    case SETTLE_ACK:
+        return "message delivered";
+    case SETTLE_DEAD_LETTER:
+        return "message dead-lettered";
+    case SETTLE_LOST:
+        return "message lost to another receiver: its lease ran out";
+    default:
+        return "message handed back";
+    }
+}
+
+static void canonical_line(struct delivery_route *route, const struct message *message,
+                           enum settle how, wall_ms wall)
+{
+    char trace_id[33], code[16];
+    enum log_level level =
+        how == SETTLE_ACK || how == SETTLE_RELEASE ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING;
+
+    digest_hex(message->trace.trace_id, sizeof(message->trace.trace_id), trace_id);
+    LOG_AT(level, settle_text(how), LOG_BOOL("cold_start", !route->logged_first),
+           LOG_STR("function_name", route->queue), LOG_SLICE("function_request_id", message->id),
+           LOG_STR("route", route->name), LOG_STR("outcome", settle_name(how)),
+           LOG_I64("receive_count", message->receive_count), LOG_I64("calls", message->calls),
+           LOG_I64("attempts", message->attempts), LOG_STR("target", route->target->name),
+           LOG_STR("target_code",
+                   message->calls == 0
+                       ? NULL
+                       : instruments_code(message->last_status, message->last_error, code)),
+           LOG_DOUBLE("target_duration_ms", (double)message->last_duration_ns / 1e6),
+           LOG_DOUBLE("throttle_wait_ms", (double)message->throttle_wait_ns / 1e6),
+           LOG_STR("throttle_reason",
+                   message->throttle_wait_ns > 0 ? limit_reason_name(message->wait_reason) : NULL),
+           LOG_I64("message_age_ms", wall - message->sent_at), LOG_STR("trace_id", trace_id));
+    route->logged_first = true;
+}
+
+void instruments_settle(struct delivery_route *route, const struct message *message,
+                        enum settle how)
+{
+    wall_ms wall = loop_wall();
+
+    metric_add(route->settled[how], 1);
+    metric_observe(route->age, (double)(wall - message->sent_at) / 1e3);
+    if (how == SETTLE_ACK) {
+        metric_set(route->last_success, (double)wall / 1e3);
+    }
+    canonical_line(route, message, how, wall);
+}

@@ -1,0 +1,49 @@
+/*
+ * source: the side of a route that receives from a queue and settles messages there. Two
+ * implementations (embedded queue, SQS) of one vtable; everything behind it is the same code.
+ *
+ * The flow asks (receive, settle, extend), the source answers with the flow's events, exactly once
+ * each and never before the ask returned. Loop thread only.
+ */
+#ifndef SLUICE_DELIVER_SOURCE_H
+#define SLUICE_DELIVER_SOURCE_H
+
+#include "sluice/flow/flow.h"
+#include "sluice/runtime/loop.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct source;
+
+struct source_ops {
+    const char *kind; /* "embedded", "sqs" */
+    void (*receive)(struct source *source, uint32_t max);
+    /* Ends an outstanding receive early if that strands no message (embedded), or lets it end
+     * (SQS); its completion comes all the same. */
+    void (*cancel_receive)(struct source *source);
+    void (*settle)(struct source *source, struct message *message, enum settle how,
+                   int64_t delay_ns);
+    void (*extend)(struct source *source, struct message *message);
+    /* Frees strings and source_data of a message that the flow lets go. */
+    void (*message_done)(struct source *source, struct message *message);
+    /* Sends what is batched now instead of later (drain). */
+    void (*flush)(struct source *source);
+    /* No operation is outstanding any more. */
+    void (*free)(struct source *source);
+};
+
+struct source {
+    const struct source_ops *ops;
+    struct route *route; /* set by the delivery once the flow's route exists */
+};
+
+/* Every receive is answered through here, which counts it and tells the flow (flow_received). */
+void source_received(struct source *source, struct message **messages, uint32_t count, int error,
+                     mono_ns now);
+
+struct store;
+/* On the embedded queue. queue: name, copied. */
+struct source *source_embedded_new(struct store *store, struct str queue);
+
+#endif
