@@ -1,7 +1,7 @@
 /*
- * actions: the one table of what SQS can do: each action's name, its input and output shape, and for
- * each member its JSON name, its Query name, its type and its place in the C structure. Adding a
- * member is one row. Both codecs and the client are driven by it.
+ * actions: the one table of what SQS can do: each action's name, its input and output shape, and
+ * for each member its JSON name, its Query name, its type and its place in the C structure. Adding
+ * a member is one row. Both codecs and the client are driven by it.
  */
 #ifndef SLUICE_SQS_ACTIONS_H
 #define SLUICE_SQS_ACTIONS_H
@@ -43,13 +43,14 @@ struct sqs_shape;
 
 struct sqs_member {
     const char *json_name;
-    const char *query_name;     /* list prefix in Query, element name in XML */
-    const char *query_alias;    /* another accepted Query prefix, or NULL */
+    const char *query_name;  /* list prefix in Query, element name in XML */
+    const char *query_alias; /* another accepted Query prefix, or NULL */
     enum sqs_member_type type;
     size_t offset;
     bool required;
     const struct sqs_shape *shape; /* of the elements of STRUCTS */
-    const char *map_key, *map_value; /* Query and XML names of a MAP's parts: "Name"/"Value", "Key"/"Value" */
+    const char *map_key,
+        *map_value; /* Query and XML names of a MAP's parts: "Name"/"Value", "Key"/"Value" */
 };
 
 struct sqs_shape {

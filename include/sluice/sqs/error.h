@@ -11,20 +11,30 @@
 
 /* XX(NAME, "Shape", http status, "query code", namespace SQS|CORAL, sender fault 1|0) */
 #define SQS_ERROR_MAP(XX)                                                                          \
-    XX(QUEUE_DOES_NOT_EXIST, "QueueDoesNotExist", 400, "AWS.SimpleQueueService.NonExistentQueue", SQS, 1) \
+    XX(QUEUE_DOES_NOT_EXIST, "QueueDoesNotExist", 400, "AWS.SimpleQueueService.NonExistentQueue",  \
+       SQS, 1)                                                                                     \
     XX(QUEUE_NAME_EXISTS, "QueueNameExists", 400, "QueueAlreadyExists", SQS, 1)                    \
-    XX(QUEUE_DELETED_RECENTLY, "QueueDeletedRecently", 400, "AWS.SimpleQueueService.QueueDeletedRecently", SQS, 1) \
-    XX(PURGE_QUEUE_IN_PROGRESS, "PurgeQueueInProgress", 403, "AWS.SimpleQueueService.PurgeQueueInProgress", SQS, 1) \
+    XX(QUEUE_DELETED_RECENTLY, "QueueDeletedRecently", 400,                                        \
+       "AWS.SimpleQueueService.QueueDeletedRecently", SQS, 1)                                      \
+    XX(PURGE_QUEUE_IN_PROGRESS, "PurgeQueueInProgress", 403,                                       \
+       "AWS.SimpleQueueService.PurgeQueueInProgress", SQS, 1)                                      \
     XX(RECEIPT_HANDLE_IS_INVALID, "ReceiptHandleIsInvalid", 404, "ReceiptHandleIsInvalid", SQS, 1) \
-    XX(MESSAGE_NOT_INFLIGHT, "MessageNotInflight", 400, "AWS.SimpleQueueService.MessageNotInflight", SQS, 1) \
+    XX(MESSAGE_NOT_INFLIGHT, "MessageNotInflight", 400,                                            \
+       "AWS.SimpleQueueService.MessageNotInflight", SQS, 1)                                        \
     XX(OVER_LIMIT, "OverLimit", 403, "OverLimit", SQS, 1)                                          \
     XX(REQUEST_THROTTLED, "RequestThrottled", 403, "RequestThrottled", SQS, 1)                     \
-    XX(UNSUPPORTED_OPERATION, "UnsupportedOperation", 400, "AWS.SimpleQueueService.UnsupportedOperation", SQS, 1) \
-    XX(EMPTY_BATCH_REQUEST, "EmptyBatchRequest", 400, "AWS.SimpleQueueService.EmptyBatchRequest", SQS, 1) \
-    XX(TOO_MANY_ENTRIES, "TooManyEntriesInBatchRequest", 400, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", SQS, 1) \
-    XX(BATCH_ENTRY_IDS_NOT_DISTINCT, "BatchEntryIdsNotDistinct", 400, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", SQS, 1) \
-    XX(INVALID_BATCH_ENTRY_ID, "InvalidBatchEntryId", 400, "AWS.SimpleQueueService.InvalidBatchEntryId", SQS, 1) \
-    XX(BATCH_REQUEST_TOO_LONG, "BatchRequestTooLong", 400, "AWS.SimpleQueueService.BatchRequestTooLong", SQS, 1) \
+    XX(UNSUPPORTED_OPERATION, "UnsupportedOperation", 400,                                         \
+       "AWS.SimpleQueueService.UnsupportedOperation", SQS, 1)                                      \
+    XX(EMPTY_BATCH_REQUEST, "EmptyBatchRequest", 400, "AWS.SimpleQueueService.EmptyBatchRequest",  \
+       SQS, 1)                                                                                     \
+    XX(TOO_MANY_ENTRIES, "TooManyEntriesInBatchRequest", 400,                                      \
+       "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", SQS, 1)                              \
+    XX(BATCH_ENTRY_IDS_NOT_DISTINCT, "BatchEntryIdsNotDistinct", 400,                              \
+       "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", SQS, 1)                                  \
+    XX(INVALID_BATCH_ENTRY_ID, "InvalidBatchEntryId", 400,                                         \
+       "AWS.SimpleQueueService.InvalidBatchEntryId", SQS, 1)                                       \
+    XX(BATCH_REQUEST_TOO_LONG, "BatchRequestTooLong", 400,                                         \
+       "AWS.SimpleQueueService.BatchRequestTooLong", SQS, 1)                                       \
     XX(INVALID_ATTRIBUTE_NAME, "InvalidAttributeName", 400, "InvalidAttributeName", SQS, 1)        \
     XX(INVALID_ATTRIBUTE_VALUE, "InvalidAttributeValue", 400, "InvalidAttributeValue", SQS, 1)     \
     XX(INVALID_MESSAGE_CONTENTS, "InvalidMessageContents", 400, "InvalidMessageContents", SQS, 1)  \
@@ -32,7 +42,8 @@
     XX(RESOURCE_NOT_FOUND, "ResourceNotFoundException", 404, "ResourceNotFoundException", SQS, 1)  \
     XX(INVALID_ADDRESS, "InvalidAddress", 404, "InvalidAddress", SQS, 1)                           \
     XX(INVALID_SECURITY, "InvalidSecurity", 403, "InvalidSecurity", SQS, 1)                        \
-    XX(INVALID_PARAMETER_VALUE, "InvalidParameterValueException", 400, "InvalidParameterValue", CORAL, 1) \
+    XX(INVALID_PARAMETER_VALUE, "InvalidParameterValueException", 400, "InvalidParameterValue",    \
+       CORAL, 1)                                                                                   \
     XX(MISSING_PARAMETER, "MissingRequiredParameterException", 400, "MissingParameter", CORAL, 1)  \
     XX(MALFORMED_INPUT, "SerializationException", 400, "MalformedInput", CORAL, 1)                 \
     XX(INVALID_ACTION, "UnknownOperationException", 400, "InvalidAction", CORAL, 1)                \
@@ -58,16 +69,18 @@ struct sqs_error {
 };
 
 struct sqs_error_info {
-    const char *shape;        /* "QueueDoesNotExist" */
-    const char *json_type;    /* "com.amazonaws.sqs#QueueDoesNotExist" */
+    const char *shape;     /* "QueueDoesNotExist" */
+    const char *json_type; /* "com.amazonaws.sqs#QueueDoesNotExist" */
     const char *query_code;
     int http_status;
     bool sender_fault;
 };
 const struct sqs_error_info *sqs_error_info(enum sqs_error_code code);
-/* By "__type" (namespace ignored) or query code, for the client; SQS_ERROR_INTERNAL_FAILURE when unknown. */
+/* By "__type" (namespace ignored) or query code, for the client; SQS_ERROR_INTERNAL_FAILURE when
+ * unknown. */
 enum sqs_error_code sqs_error_find(struct str name);
 /* Fills *e and returns code. */
-int sqs_error_set(struct sqs_error *e, enum sqs_error_code code, const char *format, ...) SL_PRINTF(3, 4);
+int sqs_error_set(struct sqs_error *e, enum sqs_error_code code, const char *format, ...)
+    SL_PRINTF(3, 4);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * sigv4: AWS Signature Version 4 (docs.aws.amazon.com, "Create a signed AWS API request"), for signing
- * and for verifying with the client's own list of signed headers. Pure: takes the time as text.
+ * sigv4: AWS Signature Version 4 (docs.aws.amazon.com, "Create a signed AWS API request"), for
+ * signing and for verifying with the client's own list of signed headers. Pure: takes the time as
+ * text.
  */
 #ifndef SLUICE_SQS_SIGV4_H
 #define SLUICE_SQS_SIGV4_H
@@ -26,18 +27,20 @@ struct sigv4_credentials {
 
 /* "20261123T120000Z" and NUL. */
 void sigv4_date(wall_ms now, char out[17]);
-/* The value of the Authorization header, signing exactly the headers given (host, x-amz-date … must be
- * among them; also X-Amz-Security-Token when there is a token). */
-SL_MUST_CHECK int sigv4_sign(const struct sigv4_request *request, const struct sigv4_credentials *credentials,
-                             struct str region, struct str service, struct buf *ret_authorization);
+/* The value of the Authorization header, signing exactly the headers given (host, x-amz-date … must
+ * be among them; also X-Amz-Security-Token when there is a token). */
+SL_MUST_CHECK int sigv4_sign(const struct sigv4_request *request,
+                             const struct sigv4_credentials *credentials, struct str region,
+                             struct str service, struct buf *ret_authorization);
 
 /* Parsed Authorization header (strings borrowed). */
 struct sigv4_authorization {
     struct str access_key_id, date, region, service, signed_headers, signature;
 };
 SL_MUST_CHECK int sigv4_parse(struct str authorization, struct sigv4_authorization *ret);
-/* True when the signature is right for this secret (constant-time compare). The date is checked by the caller. */
-bool sigv4_verify(const struct sigv4_request *request, const struct sigv4_authorization *authorization,
-                  struct str secret_access_key);
+/* True when the signature is right for this secret (constant-time compare). The date is checked by
+ * the caller. */
+bool sigv4_verify(const struct sigv4_request *request,
+                  const struct sigv4_authorization *authorization, struct str secret_access_key);
 
 #endif

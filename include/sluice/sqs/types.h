@@ -1,8 +1,8 @@
 /*
  * types: the requests and answers of SQS as C structures, one per action, the same for server,
- * engine and client. Wire forms (AWS JSON 1.0, Query/XML) are sqs/codec; which member has which name
- * and type on the wire is the table in sqs/actions. Strings are borrowed from the arena of the request.
- * An absent string has ptr NULL, an absent number set == false.
+ * engine and client. Wire forms (AWS JSON 1.0, Query/XML) are sqs/codec; which member has which
+ * name and type on the wire is the table in sqs/actions. Strings are borrowed from the arena of the
+ * request. An absent string has ptr NULL, an absent number set == false.
  */
 #ifndef SLUICE_SQS_TYPES_H
 #define SLUICE_SQS_TYPES_H
