@@ -56,7 +56,10 @@ static int parse_points(struct str text, struct point *points, size_t *ret_count
 {
     struct str part = STR_NONE;
     size_t count = 0;
-    while (text.len > 0 && str_next(&text, ',', &part)) {
+    if (text.len == 0) {
+        text = STR_NONE; /* an empty variable arms nothing */
+    }
+    while (str_next(&text, ',', &part)) {
         if (count == POINTS_MAX_COUNT) {
             return ERR_FULL;
         }
