@@ -34,13 +34,12 @@ static struct {
 /* name[:nth][=action] */
 static int parse_point(struct str text, struct point *ret)
 {
-    struct str action = STR_NONE;
     struct str nth = STR_NONE;
     struct str name = STR_NONE;
     *ret = (struct point){.passes_left = 1};
     (void)str_next(&text, '=', &nth);
     (void)str_next(&nth, ':', &name);
-    action = text;
+    struct str action = text;
     if (name.len == 0 || name.len >= sizeof(ret->name)) {
         return ERR_SYNTAX;
     }

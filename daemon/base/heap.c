@@ -26,7 +26,7 @@ void heap_reserve(struct heap *heap, size_t capacity)
     }
     struct heap_node **nodes = MEM_NEW_ARRAY(capacity, struct heap_node *);
     if (heap->count > 0) {
-        memcpy(nodes, heap->nodes, heap->count * sizeof(nodes[0]));
+        memcpy(nodes, heap->nodes, heap->count * sizeof(struct heap_node *));
     }
     free(heap->nodes);
     heap->nodes = nodes;

@@ -51,7 +51,7 @@ static const cJSON *duplicate_by_pairs(const cJSON *object)
 
 static int duplicate_by_sorting(const cJSON *object, size_t count, const cJSON **ret)
 {
-    const cJSON **items = calloc(count, sizeof(items[0]));
+    const cJSON **items = calloc(count, sizeof(cJSON *));
     if (items == NULL) {
         return ERR_NOMEM;
     }
@@ -59,7 +59,7 @@ static int duplicate_by_sorting(const cJSON *object, size_t count, const cJSON *
     for (const cJSON *child = object->child; child != NULL; child = child->next) {
         items[i++] = child;
     }
-    qsort(items, count, sizeof(items[0]), compare_keys);
+    qsort(items, count, sizeof(cJSON *), compare_keys);
     for (i = 1; i < count && *ret == NULL; i++) {
         if (strcmp(items[i - 1]->string, items[i]->string) == 0) {
             *ret = items[i];

@@ -56,7 +56,9 @@ int trace_context_parse(struct str s, struct trace_context *ret)
 
 void trace_context_format(const struct trace_context *context, char out[TRACE_PARENT_LEN + 1])
 {
-    memcpy(out, "00-", 3);
+    out[0] = '0';
+    out[1] = '0';
+    out[2] = '-';
     digest_hex(context->trace_id, sizeof(context->trace_id), out + 3);
     out[35] = '-';
     digest_hex(context->span_id, sizeof(context->span_id), out + 36);
