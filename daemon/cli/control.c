@@ -1,0 +1,281 @@
+#include "sluice/cli/control.h"
+
+#include "sluice/app.h"
+#include "sluice/base/json.h"
+#include "sluice/cli/admin_client.h"
+#include "sluice/cli/rate.h"
+#include "sluice/runtime/config.h"
+#include "sluice/runtime/datadir.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ANSWER_MAX_BYTES ((size_t)8 << 20)
+
+struct options {
+    const char *data_dir, *limit;
+    bool json, help;
+};
+
+static const char status_usage[] =
+    "usage: sluice status [--data-dir DIR] [--json]\n\n"
+    "What the daemon on this data directory does now: routes, limits, targets, queues.\n"
+    "Without --data-dir: $STATE_DIRECTORY, else $XDG_STATE_HOME/sluice.\n";
+static const char route_usage[] =
+    "usage: sluice route pause NAME [--data-dir DIR]\n"
+    "       sluice route resume NAME [--data-dir DIR]\n"
+    "       sluice route limit NAME N/W [--limit LIMIT] [--data-dir DIR]\n\n"
+    "pause    stops receiving and calling; calls in flight end\n"
+    "resume   goes on\n"
+    "limit    a new rate at once (5/1s, 100/m), until the daemon ends; history is kept, so the change\n"
+    "         itself never lets more through than the larger of the two allows\n";
+
+/* Options may stand anywhere; what is left are the words. False: said what is wrong. */
+static bool parse(int argc, char **argv, struct options *options)
+{
+    static const struct option known[] = {{"data-dir", required_argument, NULL, 'd'},
+                                          {"limit", required_argument, NULL, 'l'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    int c;
+
+    optind = 1;
+    while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        switch (c) {
+        case 'd':
+            options->data_dir = optarg;
+            break;
+        case 'l':
+            options->limit = optarg;
+            break;
+        case 'j':
+            options->json = true;
+            break;
+        case 'h':
+            options->help = true;
+            break;
+        default:
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Asks the daemon; prints what went wrong. Returns the exit code. */
+static int ask(const struct options *options, const char *method, const char *path, struct str body,
+               struct buf *out)
+{
+    char directory[DATADIR_PATH_MAX];
+    struct error e = {0};
+    struct json json;
+    int status = 0;
+
+    if (datadir_resolve(options->data_dir, directory, &e) != 0) {
+        fprintf(stderr, "sluice: %s\n", e.text);
+        return EXIT_CODE_USAGE;
+    }
+    if (admin_client_call(directory, method, path, body, &status, out, &e) != 0) {
+        fprintf(stderr, "sluice: %s: %s\n", e.where, e.text);
+        return EXIT_CODE_FAILED;
+    }
+    if (status == 200) {
+        return EXIT_CODE_DONE;
+    }
+    if (json_parse(&json, buf_str(out), JSON_STRICT, NULL) == 0) {
+        struct str where = json_string(json_get(json.root, "where"));
+        struct str text = json_string(json_get(json.root, "error"));
+        fprintf(stderr, "sluice: %.*s%s%.*s\n", STR_FMT(where), where.len > 0 ? ": " : "",
+                STR_FMT(text));
+        json_done(&json);
+    } else {
+        fprintf(stderr, "sluice: the daemon answered %d\n", status);
+    }
+    return EXIT_CODE_FAILED;
+}
+
+/* ---- status ---- */
+
+static long long number(const struct json_value *object, const char *key)
+{
+    int64_t value = 0;
+    const struct json_value *member = json_get(object, key);
+
+    return member != NULL && json_i64(member, &value) == 0 ? (long long)value : 0;
+}
+
+static void print_limits(const struct json_value *limits)
+{
+    char per[32];
+
+    printf("%-20s %-14s %-10s %12s %12s\n", "LIMIT", "RATE", "HOLD", "FREE PERMITS", "WINDOW PEAK");
+    for (const struct json_value *l = json_first(limits); l != NULL; l = json_next(l)) {
+        char rate[48];
+        double seconds = json_number(json_get(l, "per_seconds"));
+        config_duration_text((int64_t)(seconds * 1e9 + 0.5), per, sizeof(per));
+        snprintf(rate, sizeof(rate), "%lld/%s", number(l, "requests"), per);
+        printf("%-20.*s %-14s %-10.*s %12lld %12lld\n", STR_FMT(json_string(json_get(l, "name"))), rate,
+               STR_FMT(json_string(json_get(l, "hold"))), number(l, "free_permits"),
+               number(l, "window_peak"));
+    }
+}
+
+static void print_routes(const struct json_value *routes)
+{
+    printf("%-20s %-8s %-20s %-8s %8s %8s %8s %10s  %s\n", "ROUTE", "STATE", "QUEUE", "READY", "WAITING",
+           "FLIGHT", "STARTED", "DELIVERED", "HELD BY");
+    for (const struct json_value *r = json_first(routes); r != NULL; r = json_next(r)) {
+        const char *state = json_bool(json_get(r, "draining")) ? "draining"
+                            : json_bool(json_get(r, "paused")) ? "paused"
+                                                               : "running";
+        printf("%-20.*s %-8s %-20.*s %-8lld %8lld %8lld %8lld %10lld  %.*s\n",
+               STR_FMT(json_string(json_get(r, "name"))), state,
+               STR_FMT(json_string(json_get(r, "queue"))), number(r, "ready") + number(r, "buffered"),
+               number(r, "waiting"), number(r, "in_flight"), number(r, "started"),
+               number(json_get(r, "settled"), "ack"),
+               STR_FMT(json_string(json_get(r, "blocked_by"))));
+    }
+}
+
+static void print_rest(const struct json_value *root)
+{
+    const struct json_value *queues = json_get(root, "queues");
+
+    printf("%-20s %12s %12s  %s\n", "TARGET", "IN FLIGHT", "CONCURRENCY", "URL");
+    for (const struct json_value *t = json_first(json_get(root, "targets")); t != NULL;
+         t = json_next(t)) {
+        printf("%-20.*s %12lld %12lld  %.*s\n", STR_FMT(json_string(json_get(t, "name"))),
+               number(t, "in_flight"), number(t, "concurrency"),
+               STR_FMT(json_string(json_get(t, "url"))));
+    }
+    printf("\n%-20s %12s %12s %12s\n", "QUEUE", "VISIBLE", "IN FLIGHT", "DELAYED");
+    for (const struct json_value *q = json_first(queues); q != NULL; q = json_next(q)) {
+        printf("%-20.*s %12lld %12lld %12lld\n", STR_FMT(json_string(json_get(q, "name"))),
+               number(q, "visible"), number(q, "in_flight"), number(q, "delayed"));
+    }
+}
+
+static int print_status(struct str text)
+{
+    struct json json;
+    int error = json_parse(&json, text, JSON_STRICT, NULL);
+
+    if (error != 0) {
+        fprintf(stderr, "sluice: the daemon's answer is no JSON\n");
+        return EXIT_CODE_FAILED;
+    }
+    print_routes(json_get(json.root, "routes"));
+    putchar('\n');
+    print_limits(json_get(json.root, "limits"));
+    putchar('\n');
+    print_rest(json.root);
+    json_done(&json);
+    return EXIT_CODE_DONE;
+}
+
+int cli_status(int argc, char **argv)
+{
+    struct options options = {0};
+    struct buf out;
+    int code;
+
+    if (!parse(argc, argv, &options) || optind < argc) {
+        fputs(status_usage, stderr);
+        return EXIT_CODE_USAGE;
+    }
+    if (options.help) {
+        fputs(status_usage, stdout);
+        return EXIT_CODE_DONE;
+    }
+    buf_init(&out, ANSWER_MAX_BYTES);
+    code = ask(&options, "GET", "/v1/status", STR_NONE, &out);
+    if (code == EXIT_CODE_DONE) {
+        if (options.json) {
+            printf("%.*s\n", STR_FMT(buf_str(&out)));
+        } else {
+            code = print_status(buf_str(&out));
+        }
+    }
+    buf_done(&out);
+    return code;
+}
+
+/* ---- route ---- */
+
+static int send_limit(const struct options *options, const char *route, const char *rate)
+{
+    char path[256], per[40];
+    struct error e = {0};
+    struct buf body, out;
+    struct json_writer w;
+    uint32_t requests;
+    int64_t per_ns;
+    int code;
+
+    if (rate_parse(str_from(rate), &requests, &per_ns, &e) != 0) {
+        fprintf(stderr, "sluice: %s\n", e.text);
+        return EXIT_CODE_USAGE;
+    }
+    config_duration_text(per_ns, per, sizeof(per));
+    buf_init(&body, 4096);
+    buf_init(&out, ANSWER_MAX_BYTES);
+    json_writer_init(&w, &body);
+    json_object_begin(&w);
+    json_member_i64(&w, "requests", requests);
+    json_member_str(&w, "per", str_from(per));
+    if (options->limit != NULL) {
+        json_member_str(&w, "limit", str_from(options->limit));
+    }
+    json_object_end(&w);
+    snprintf(path, sizeof(path), "/v1/routes/%s/limit", route);
+    code = ask(options, "POST", path, buf_str(&body), &out);
+    if (code == EXIT_CODE_DONE) {
+        printf("route %s: limit is now %u per %s\n", route, requests, per);
+    }
+    buf_done(&body);
+    buf_done(&out);
+    return code;
+}
+
+static int send_pause(const struct options *options, const char *route, const char *verb)
+{
+    char path[256];
+    struct buf out;
+    int code;
+
+    buf_init(&out, ANSWER_MAX_BYTES);
+    snprintf(path, sizeof(path), "/v1/routes/%s/%s", route, verb);
+    code = ask(options, "POST", path, STR_NONE, &out);
+    if (code == EXIT_CODE_DONE) {
+        printf("route %s: %sd\n", route, verb);
+    }
+    buf_done(&out);
+    return code;
+}
+
+int cli_route(int argc, char **argv)
+{
+    struct options options = {0};
+    bool good = parse(argc, argv, &options);
+    int words = argc - optind;
+    const char *verb = words > 0 ? argv[optind] : "";
+    const char *name = words > 1 ? argv[optind + 1] : NULL;
+
+    if (options.help) {
+        fputs(route_usage, stdout);
+        return EXIT_CODE_DONE;
+    }
+    if (name != NULL && !config_name_is_valid(str_from(name))) {
+        fprintf(stderr, "sluice: \"%s\" is no route's name\n", name);
+        return EXIT_CODE_USAGE;
+    }
+    if (good && words == 3 && strcmp(verb, "limit") == 0) {
+        return send_limit(&options, name, argv[optind + 2]);
+    }
+    if (good && words == 2 && (strcmp(verb, "pause") == 0 || strcmp(verb, "resume") == 0)) {
+        return send_pause(&options, name, verb);
+    }
+    fputs(route_usage, stderr);
+    return EXIT_CODE_USAGE;
+}

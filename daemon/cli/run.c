@@ -1,0 +1,119 @@
+#include "sluice/cli/run.h"
+
+#include "sluice/app.h"
+#include "sluice/runtime/datadir.h"
+#include "sluice/runtime/log.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: sluice run [--config FILE] [--data-dir DIR]\n\n"
+    "Runs the daemon in the foreground until SIGTERM or SIGINT, which drain; a second one ends at once.\n"
+    "Without --config it is an SQS server: embedded queue, SQS API on 127.0.0.1:9324, health and\n"
+    "metrics on 127.0.0.1:9325, no routes. The queue lies in the data directory: --data-dir, else\n"
+    "$STATE_DIRECTORY, else $XDG_STATE_HOME/sluice.\n";
+
+struct options {
+    const char *config, *data_dir;
+    bool help;
+};
+
+static bool parse(int argc, char **argv, struct options *options)
+{
+    static const struct option known[] = {{"config", required_argument, NULL, 'c'},
+                                          {"data-dir", required_argument, NULL, 'd'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    int c;
+
+    optind = 1;
+    while ((c = getopt_long(argc, argv, "c:d:h", known, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            options->config = optarg;
+            break;
+        case 'd':
+            options->data_dir = optarg;
+            break;
+        case 'h':
+            options->help = true;
+            break;
+        default:
+            return false;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "sluice run: \"%s\" is no option\n", argv[optind]);
+        return false;
+    }
+    return true;
+}
+
+static struct settings *load(const char *path)
+{
+    struct settings *settings = NULL;
+    struct error_list errors = {0};
+
+    if (path == NULL) {
+        return settings_default();
+    }
+    if (settings_load_file(path, &settings, &errors) != 0) {
+        for (uint32_t i = 0; i < errors.count; i++) {
+            fprintf(stderr, "sluice: %s: %s%s%s\n", path, errors.items[i].where,
+                    errors.items[i].where[0] != '\0' ? ": " : "", errors.items[i].text);
+        }
+    }
+    error_list_free(&errors);
+    return settings;
+}
+
+static int run_in(const struct settings *settings, const char *directory)
+{
+    struct datadir *datadir = NULL;
+    struct error e = {0};
+    int code;
+
+    if (datadir_open(directory, &datadir, &e) != 0) {
+        fprintf(stderr, "sluice: %s: %s\n", e.where, e.text);
+        return EXIT_CODE_REFUSED;
+    }
+    log_init(&(struct log_config){.fd = STDERR_FILENO,
+                                  .level = settings->log.level,
+                                  .format = settings->log.format,
+                                  .service = settings->log.service});
+    code = app_run(settings, directory, datadir_is_unclean(datadir));
+    datadir_close(datadir, code == EXIT_CODE_DONE);
+    return code;
+}
+
+int cli_run(int argc, char **argv)
+{
+    struct options options = {0};
+    char directory[DATADIR_PATH_MAX];
+    struct error e = {0};
+    struct settings *settings;
+    int code;
+
+    if (!parse(argc, argv, &options)) {
+        fputs(usage, stderr);
+        return EXIT_CODE_USAGE;
+    }
+    if (options.help) {
+        fputs(usage, stdout);
+        return EXIT_CODE_DONE;
+    }
+    settings = load(options.config);
+    if (settings == NULL) {
+        return EXIT_CODE_REFUSED;
+    }
+    if (datadir_resolve(options.data_dir != NULL ? options.data_dir : settings->data_dir, directory, &e) != 0) {
+        fprintf(stderr, "sluice: %s\n", e.text);
+        settings_free(settings);
+        return EXIT_CODE_USAGE;
+    }
+    code = run_in(settings, directory);
+    settings_free(settings);
+    return code;
+}

@@ -1,0 +1,19 @@
+/*
+ * app: the daemon as a whole. Builds every part in order and takes them down in reverse: the
+ * architecture on one screen.
+ */
+#ifndef SLUICE_APP_H
+#define SLUICE_APP_H
+
+#include "sluice/settings.h"
+
+#define EXIT_CODE_DONE     0
+#define EXIT_CODE_FAILED   1 /* at run time */
+#define EXIT_CODE_USAGE    2
+#define EXIT_CODE_REFUSED  3 /* configuration or data */
+#define EXIT_CODE_DEADLINE 4 /* the drain's deadline passed */
+
+/* Runs until a signal ends it. data_dir exists and is locked by the caller. Returns the exit code. */
+int app_run(const struct settings *settings, const char *data_dir, bool unclean_start);
+
+#endif
