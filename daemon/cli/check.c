@@ -1,0 +1,155 @@
+#include "sluice/cli/check.h"
+
+#include <getopt.h>
+#include <string.h>
+
+enum { EXIT_GOOD = 0, EXIT_USAGE = 2, EXIT_REFUSED = 3 };
+
+#define PRINT_MAX (4u * 1024 * 1024)
+
+static const char usage[] =
+    "Usage: sluice check [--config FILE] [--print | --example]\n"
+    "\n"
+    "Reads the configuration and prints everything that is wrong with it.\n"
+    "\n"
+    "  -c, --config FILE  the configuration (- for standard input)\n"
+    "      --print        print what holds, defaults included, secrets left out\n"
+    "      --example      print an example with every key\n"
+    "  -h, --help         this text\n"
+    "\n"
+    "Exit status: 0 good, 2 usage, 3 the configuration is refused.\n";
+
+struct options {
+    const char *file;
+    bool print, example, help;
+};
+
+static int parse_options(int argc, char **argv, struct options *ret)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"print", no_argument, NULL, 'p'},
+        {"example", no_argument, NULL, 'e'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    optind = 0; /* a new run: the program's own options may have been parsed before */
+    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            ret->file = optarg;
+            break;
+        case 'p':
+            ret->print = true;
+            break;
+        case 'e':
+            ret->example = true;
+            break;
+        case 'h':
+            ret->help = true;
+            break;
+        default:
+            return EXIT_USAGE;
+        }
+    }
+    if (optind < argc && ret->file == NULL) {
+        ret->file = argv[optind++];
+    }
+    if (optind < argc) {
+        (void)fprintf(stderr, "sluice check: one file at a time: %s\n", argv[optind]);
+        return EXIT_USAGE;
+    }
+    return EXIT_GOOD;
+}
+
+void cli_print_errors(FILE *stream, const char *label, const char *filename,
+                      const struct error_list *errors)
+{
+    for (uint32_t i = 0; i < errors->count; i++) {
+        const struct error *e = &errors->items[i];
+        if (e->where[0] == '\0' || strcmp(e->where, filename) == 0) {
+            (void)fprintf(stream, "%s%s: %s\n", label, filename, e->text);
+        } else {
+            (void)fprintf(stream, "%s%s: %s: %s\n", label, filename, e->where, e->text);
+        }
+    }
+    if (errors->dropped > 0) {
+        (void)fprintf(stream, "%s%s: and %u more\n", label, filename, errors->dropped);
+    }
+}
+
+static int print_text(int (*write)(const struct settings *, struct buf *),
+                      const struct settings *settings)
+{
+    struct buf text;
+    buf_init(&text, PRINT_MAX);
+    int rc = write(settings, &text);
+    if (rc == 0) {
+        (void)fputs(buf_str(&text).ptr, stdout);
+    } else {
+        (void)fprintf(stderr, "sluice check: cannot print: %s\n", err_text(rc));
+    }
+    buf_done(&text);
+    return rc == 0 ? EXIT_GOOD : EXIT_REFUSED;
+}
+
+static int write_example(const struct settings *settings, struct buf *out)
+{
+    (void)settings;
+    return settings_example(out);
+}
+
+static int check_good(const char *filename, const struct settings *settings, bool print)
+{
+    struct error_list warnings = {0};
+    settings_warn(settings, &warnings);
+    cli_print_errors(stderr, "warning: ", filename, &warnings);
+    error_list_free(&warnings);
+    if (print) {
+        return print_text(settings_dump, settings);
+    }
+    (void)printf("%s: good: %u routes, %u queues, %u targets, %u limits\n", filename,
+                 settings->routes.count, settings->queues.count, settings->targets.count,
+                 settings->limits.count);
+    return EXIT_GOOD;
+}
+
+static int check_file(const char *file, bool print)
+{
+    struct error_list errors = {0};
+    struct settings *settings = NULL;
+    bool standard_input = strcmp(file, "-") == 0;
+    const char *filename = standard_input ? "standard input" : file;
+    int code = EXIT_REFUSED;
+    if (settings_load_file(standard_input ? "/dev/stdin" : file, &settings, &errors) == 0) {
+        code = check_good(filename, settings, print);
+    } else {
+        cli_print_errors(stderr, "", filename, &errors);
+        uint32_t count = errors.count + errors.dropped;
+        (void)fprintf(stderr, "%s: refused: %u error%s\n", filename, count, count == 1 ? "" : "s");
+    }
+    error_list_free(&errors);
+    settings_free(settings);
+    return code;
+}
+
+int cli_check(int argc, char **argv)
+{
+    struct options options = {0};
+    int code = parse_options(argc, argv, &options);
+    if (code != EXIT_GOOD || options.help) {
+        (void)fputs(usage, code == EXIT_GOOD ? stdout : stderr);
+        return code;
+    }
+    if (options.example) {
+        return print_text(write_example, NULL);
+    }
+    if (options.file != NULL) {
+        return check_file(options.file, options.print);
+    }
+    struct settings *settings = settings_default();
+    code = check_good("no --config, defaults", settings, options.print);
+    settings_free(settings);
+    return code;
+}

@@ -1,0 +1,541 @@
+#include "settings_check.h"
+
+#include "settings_text.h"
+#include "sluice/base/clock.h"
+#include "sluice/base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Until the state of limits outlives the process, a longer window could not be kept over a start.
+ */
+#define PER_MAX_NS              (60 * NS_PER_S)
+#define CONNECT_TIMEOUT_NS      (5 * NS_PER_S)
+#define VISIBILITY_NS           (30 * NS_PER_S)
+#define VISIBILITY_MAX_NS       (INT64_C(12) * 3600 * NS_PER_S)
+#define PATH_TEXT_MAX           128
+#define DEAD_LETTER_MAX_RECEIVE 5
+#define DEAD_LETTER_RETENTION_S (14 * 86400)
+
+struct check {
+    struct settings *settings;
+    struct error_list *errors;
+    int first_code;
+};
+
+/* "limits.createjob.per": where an error lies. */
+struct place {
+    char text[PATH_TEXT_MAX];
+};
+
+static struct place place(const char *table, const char *name, const char *key)
+{
+    struct place place;
+    (void)snprintf(place.text, sizeof(place.text), "%s.%s.%s", table, name, key);
+    return place;
+}
+
+#define FAIL(check, where, ...)                                                                    \
+    fail((check), error_list_add((check)->errors, ERR_INVALID, (where), __VA_ARGS__))
+
+static void fail(struct check *check, int code)
+{
+    if (check->first_code == 0) {
+        check->first_code = code;
+    }
+}
+
+/* The names of one table's entries: each structure begins with its name. */
+struct names {
+    const void *items;
+    uint32_t count;
+    size_t item_size;
+};
+#define NAMES(array) ((struct names){(array).items, (array).count, sizeof((array).items[0])})
+
+static const char *next_name(void *context, uint32_t i)
+{
+    const struct names *names = context;
+    const char *name = NULL;
+    if (i < names->count) {
+        memcpy(&name, (const char *)names->items + i * names->item_size, sizeof(name));
+    }
+    return name;
+}
+
+static uint32_t find_name(struct names names, const char *wanted)
+{
+    const char *name;
+    for (uint32_t i = 0; (name = next_name(&names, i)) != NULL; i++) {
+        if (strcmp(name, wanted) == 0) {
+            return i;
+        }
+    }
+    return SETTINGS_NONE;
+}
+
+/* The index of the entry, or an error with a suggestion. */
+static uint32_t refer(struct check *check, struct names names, const char *table,
+                      const char *wanted, const char *where)
+{
+    uint32_t index = find_name(names, wanted);
+    if (index != SETTINGS_NONE) {
+        return index;
+    }
+    const char *suggestion = config_suggest(str_from(wanted), next_name, &names);
+    if (suggestion != NULL) {
+        FAIL(check, where, "found \"%s\", which is not in %s; did you mean \"%s\"?", wanted, table,
+             suggestion);
+    } else {
+        FAIL(check, where, "found \"%s\", which is not in %s; declare it there", wanted, table);
+    }
+    return SETTINGS_NONE;
+}
+
+/* ---- limits ---- */
+
+static void check_per(struct check *check, const struct limit_settings *limit)
+{
+    char per[32];
+    char other[32];
+    if (limit->per_ns <= PER_MAX_NS) {
+        return;
+    }
+    /* The same pace in a window that is allowed: one request per W / N. */
+    int64_t one_ns = limit->requests == 0 ? limit->per_ns : limit->per_ns / limit->requests;
+    one_ns = one_ns > NS_PER_S ? one_ns / NS_PER_S * NS_PER_S : one_ns;
+    config_duration_text(limit->per_ns, per, sizeof(per));
+    config_duration_text(one_ns, other, sizeof(other));
+    const struct place where = place("limits", limit->name, "per");
+    if (one_ns <= PER_MAX_NS && limit->requests > 1) {
+        FAIL(
+            check, where.text,
+            "found \"%s\"; allowed: at most \"60s\" while the state of limits is not kept on disk; "
+            "use the same pace in a shorter window, for example 1 request per \"%s\"",
+            per, other);
+    } else {
+        FAIL(
+            check, where.text,
+            "found \"%s\"; allowed: at most \"60s\" while the state of limits is not kept on disk; "
+            "use a shorter window",
+            per);
+    }
+}
+
+static void resolve_limit(struct check *check, struct limit_settings *limit)
+{
+    check_per(check, limit);
+    if (limit->kind == LIMIT_WINDOW && limit->burst != 0) {
+        FAIL(check, place("limits", limit->name, "burst").text,
+             "found %u with kind \"window\"; remove it, or set kind to \"bucket\"", limit->burst);
+    }
+    if (limit->kind == LIMIT_BUCKET && limit->burst == 0) {
+        limit->burst = 1;
+    }
+    if (limit->guard_ns == CONFIG_UNSET) {
+        limit->guard_ns = limit->hold == LIMIT_HOLD_ARRIVAL ? LIMIT_GUARD_NS : 0;
+    }
+}
+
+/* ---- targets ---- */
+
+static void check_headers(struct check *check, const struct target_settings *target)
+{
+    char key[PATH_TEXT_MAX];
+    for (uint32_t i = 0; i < target->headers.count; i++) {
+        struct str name = str_from(target->headers.items[i].name);
+        const char *problem =
+            settings_header_problem(name, str_from(target->headers.items[i].value));
+        for (uint32_t j = 0; problem == NULL && j < i; j++) {
+            if (str_equal_nocase(name, str_from(target->headers.items[j].name))) {
+                problem = "the same header is there twice; remove one";
+            }
+        }
+        if (problem != NULL) {
+            (void)snprintf(key, sizeof(key), "headers.%s", target->headers.items[i].name);
+            FAIL(check, place("targets", target->name, key).text, "%s", problem);
+        }
+    }
+}
+
+static void resolve_target(struct check *check, struct target_settings *target)
+{
+    const char *problem = target->url == NULL ? NULL : settings_url_problem(str_from(target->url));
+    if (problem != NULL) {
+        /* Not what was found: a URL with a password would end up in the log. */
+        FAIL(check, place("targets", target->name, "url").text, "the URL cannot be used: %s",
+             problem);
+    }
+    if (target->connect_timeout_ns == CONFIG_UNSET) {
+        target->connect_timeout_ns = mono_min(CONNECT_TIMEOUT_NS, target->timeout_ns);
+    }
+    if (target->timeout_ns > 0 && target->connect_timeout_ns > target->timeout_ns) {
+        char found[32];
+        char timeout[32];
+        config_duration_text(target->connect_timeout_ns, found, sizeof(found));
+        config_duration_text(target->timeout_ns, timeout, sizeof(timeout));
+        FAIL(check, place("targets", target->name, "connect_timeout").text,
+             "found \"%s\"; allowed: at most the timeout, \"%s\"", found, timeout);
+    }
+    check_headers(check, target);
+}
+
+/* ---- queues ---- */
+
+/* A dead-letter queue that is not declared is made with defaults. */
+static void imply_queue(struct settings *settings, const char *name)
+{
+    uint32_t count = settings->queues.count;
+    struct queue_settings *items = MEM_NEW_ARRAY(count + 1, struct queue_settings);
+    memcpy(items, settings->queues.items, count * sizeof(items[0]));
+    free(settings->queues.items);
+    items[count] = (struct queue_settings){
+        .name = mem_dup(name, strlen(name)),
+        .max_receives = DEAD_LETTER_MAX_RECEIVE,
+        .visibility_timeout_s = 30,
+        .retention_s = DEAD_LETTER_RETENTION_S,
+        .implied = true,
+        .dead_letter_index = SETTINGS_NONE,
+    };
+    settings->queues.items = items;
+    settings->queues.count = count + 1;
+}
+
+/* Follows the dead-letter queues from one queue; a way that leads back to it would never end. */
+static bool is_circular(const struct settings *settings, uint32_t start)
+{
+    uint32_t index = settings->queues.items[start].dead_letter_index;
+    for (uint32_t steps = 0; index != SETTINGS_NONE && steps < settings->queues.count; steps++) {
+        if (index == start) {
+            return true;
+        }
+        index = settings->queues.items[index].dead_letter_index;
+    }
+    return false;
+}
+
+static void resolve_queues(struct check *check)
+{
+    struct settings *settings = check->settings;
+    for (uint32_t i = 0; i < settings->queues.count; i++) {
+        const char *dead_letter = settings->queues.items[i].dead_letter;
+        uint32_t index = SETTINGS_NONE;
+        if (dead_letter != NULL) {
+            index = find_name(NAMES(settings->queues), dead_letter);
+            if (index == SETTINGS_NONE) {
+                index = settings->queues.count;
+                imply_queue(settings, dead_letter);
+            }
+        }
+        settings->queues.items[i].dead_letter_index = index;
+    }
+    for (uint32_t i = 0; i < settings->queues.count; i++) {
+        const struct queue_settings *queue = &settings->queues.items[i];
+        if (queue->dead_letter_index == i) {
+            FAIL(check, place("queues", queue->name, "dead_letter").text,
+                 "found \"%s\", the queue itself; name another queue", queue->name);
+        } else if (is_circular(settings, i)) {
+            FAIL(check, place("queues", queue->name, "dead_letter").text,
+                 "found \"%s\", whose own dead-letter queue leads back here: a message would never "
+                 "rest; remove one of them",
+                 queue->dead_letter);
+        }
+    }
+}
+
+/* ---- routes ---- */
+
+static void resolve_route_queue(struct check *check, struct route_settings *route)
+{
+    const struct place where = place("routes", route->name, "queue");
+    struct str queue = str_from(route->queue);
+    route->queue_index = SETTINGS_NONE;
+    if (queue.ptr == NULL) {
+        return;
+    }
+    if (settings_is_url(queue)) {
+        const char *problem = settings_url_problem(queue);
+        if (problem != NULL) {
+            FAIL(check, where.text, "the queue URL cannot be used: %s", problem);
+        }
+        return;
+    }
+    if (!config_name_is_valid(queue)) {
+        FAIL(check, where.text,
+             "found \"%.80s\"; allowed: the name of a queue (1 to %u of A-Z a-z 0-9 _ -) or the "
+             "https:// URL of an SQS queue",
+             route->queue, CONFIG_NAME_MAX);
+        return;
+    }
+    route->queue_index =
+        refer(check, NAMES(check->settings->queues), "queues", route->queue, where.text);
+}
+
+/* A call that takes more permits than there are would wait for ever. */
+static void check_weight(struct check *check, const struct route_settings *route,
+                         const struct limit_settings *limit)
+{
+    uint32_t most = limit->kind == LIMIT_BUCKET ? limit->burst : limit->requests;
+    if (most > 0 && route->weight > most) {
+        FAIL(check, place("routes", route->name, "weight").text,
+             "found %u, but the limit \"%s\" never has more than %u permits: no call could start; "
+             "allowed: 1 to %u",
+             route->weight, limit->name, most, most);
+    }
+}
+
+static void resolve_route_limits(struct check *check, struct route_settings *route)
+{
+    char key[32];
+    const struct config_strings *names = &route->limits;
+    for (uint32_t i = 0; i < names->count && i < LIMIT_SET_MAX; i++) {
+        (void)snprintf(key, sizeof(key), "limits[%u]", i);
+        const struct place where = place("routes", route->name, key);
+        uint32_t index =
+            refer(check, NAMES(check->settings->limits), "limits", names->items[i], where.text);
+        route->limit_index[i] = index;
+        for (uint32_t j = 0; j < i && index != SETTINGS_NONE; j++) {
+            if (route->limit_index[j] == index) {
+                FAIL(check, where.text, "found \"%s\" a second time; name each limit once",
+                     names->items[i]);
+            }
+        }
+        if (index != SETTINGS_NONE) {
+            check_weight(check, route, &check->settings->limits.items[index]);
+        }
+    }
+}
+
+/* No call starts with less of its lease left than it may take: the lease must be longer. */
+static void resolve_visibility(struct check *check, struct route_settings *route,
+                               const struct target_settings *target)
+{
+    if (route->visibility_ns == CONFIG_UNSET) {
+        int64_t twice = mono_min(2 * target->timeout_ns, VISIBILITY_MAX_NS);
+        route->visibility_ns = mono_max(VISIBILITY_NS, twice);
+    } else if (route->visibility_ns > 0 && route->visibility_ns <= target->timeout_ns) {
+        char found[32];
+        char timeout[32];
+        config_duration_text(route->visibility_ns, found, sizeof(found));
+        config_duration_text(target->timeout_ns, timeout, sizeof(timeout));
+        FAIL(check, place("routes", route->name, "visibility").text,
+             "found \"%s\"; allowed: more than the target's timeout, \"%s\", or a message would "
+             "come back while it is being called",
+             found, timeout);
+    }
+}
+
+static void resolve_route_target(struct check *check, struct route_settings *route)
+{
+    route->target_index = SETTINGS_NONE;
+    if (route->target == NULL) {
+        return;
+    }
+    route->target_index = refer(check, NAMES(check->settings->targets), "targets", route->target,
+                                place("routes", route->name, "target").text);
+    if (route->target_index == SETTINGS_NONE) {
+        return;
+    }
+    const struct target_settings *target = &check->settings->targets.items[route->target_index];
+    if (target->concurrency > 0 && route->concurrency > target->concurrency) {
+        FAIL(check, place("routes", route->name, "concurrency").text,
+             "found %u; allowed: 0 to %u, the concurrency of target \"%s\"", route->concurrency,
+             target->concurrency, target->name);
+    }
+    if (target->timeout_ns > 0) {
+        resolve_visibility(check, route, target);
+    }
+}
+
+static void resolve_route(struct check *check, struct route_settings *route)
+{
+    resolve_route_queue(check, route);
+    resolve_route_target(check, route);
+    resolve_route_limits(check, route);
+    if (route->retry.max_backoff_ns > 0 &&
+        route->retry.min_backoff_ns > route->retry.max_backoff_ns) {
+        char found[32];
+        char max[32];
+        config_duration_text(route->retry.min_backoff_ns, found, sizeof(found));
+        config_duration_text(route->retry.max_backoff_ns, max, sizeof(max));
+        FAIL(check, place("routes", route->name, "retry.min_backoff").text,
+             "found \"%s\"; allowed: at most max_backoff, \"%s\"", found, max);
+    }
+}
+
+/* ---- the process ---- */
+
+static void check_listen(struct check *check, const char *path, const struct config_strings *listen,
+                         bool local_only)
+{
+    char where[PATH_TEXT_MAX];
+    for (uint32_t i = 0; i < listen->count; i++) {
+        bool local = false;
+        const char *problem = settings_address_problem(str_from(listen->items[i]), &local);
+        (void)snprintf(where, sizeof(where), "%s[%u]", path, i);
+        if (problem != NULL) {
+            FAIL(check, where, "found \"%.110s\": %s", listen->items[i], problem);
+        } else if (local_only && !local) {
+            FAIL(check, where,
+                 "found \"%s\", which other machines can reach, without access_keys; add "
+                 "sqs_api.access_keys, listen on 127.0.0.1, or set \"allow_anonymous\": true",
+                 listen->items[i]);
+        }
+    }
+}
+
+/* The same address twice could only fail at the start. Port 0 is another one each time. */
+static void check_listen_twice(struct check *check)
+{
+    const struct config_strings *lists[] = {&check->settings->sqs_api.listen,
+                                            &check->settings->http.listen};
+    static const char *const paths[] = {"sqs_api.listen", "http.listen"};
+    for (uint32_t i = 0; i < lists[0]->count + lists[1]->count; i++) {
+        uint32_t list = i < lists[0]->count ? 0 : 1;
+        uint32_t index = list == 0 ? i : i - lists[0]->count;
+        const char *address = lists[list]->items[index];
+        for (uint32_t j = 0; j < i; j++) {
+            const char *other =
+                j < lists[0]->count ? lists[0]->items[j] : lists[1]->items[j - lists[0]->count];
+            if (strcmp(address, other) == 0 && !str_ends_with(str_from(address), STR(":0"))) {
+                char where[PATH_TEXT_MAX];
+                (void)snprintf(where, sizeof(where), "%s[%u]", paths[list], index);
+                FAIL(check, where, "found \"%.110s\" a second time; use another port", address);
+                break;
+            }
+        }
+    }
+}
+
+static void check_access_keys(struct check *check)
+{
+    const struct settings *settings = check->settings;
+    for (uint32_t i = 0; i < settings->sqs_api.access_keys.count; i++) {
+        const char *id = settings->sqs_api.access_keys.items[i].id;
+        for (uint32_t j = 0; id != NULL && j < i; j++) {
+            const char *other = settings->sqs_api.access_keys.items[j].id;
+            if (other != NULL && strcmp(id, other) == 0) {
+                char where[PATH_TEXT_MAX];
+                (void)snprintf(where, sizeof(where), "sqs_api.access_keys[%u].id", i);
+                FAIL(check, where, "found \"%s\" a second time; remove one of the two", id);
+            }
+        }
+    }
+}
+
+static void check_text(struct check *check, const char *where, const char *text,
+                       const char *(*problem_of)(struct str))
+{
+    const char *problem = text == NULL ? NULL : problem_of(str_from(text));
+    if (problem != NULL) {
+        FAIL(check, where, "found \"%.100s\": %s", text, problem);
+    }
+}
+
+static void check_process(struct check *check)
+{
+    const struct settings *settings = check->settings;
+    bool open = settings->sqs_api.access_keys.count > 0 || settings->sqs_api.allow_anonymous;
+    check_listen(check, "sqs_api.listen", &settings->sqs_api.listen, !open);
+    check_listen(check, "http.listen", &settings->http.listen, false);
+    check_listen_twice(check);
+    check_access_keys(check);
+    check_text(check, "sqs_api.region", settings->sqs_api.region, settings_region_problem);
+    check_text(check, "sqs_api.account", settings->sqs_api.account, settings_account_problem);
+    check_text(check, "aws.region", settings->aws.region, settings_region_problem);
+    if (settings->aws.endpoint != NULL) {
+        const char *problem = settings_url_problem(str_from(settings->aws.endpoint));
+        if (problem != NULL) {
+            FAIL(check, "aws.endpoint", "the URL cannot be used: %s", problem);
+        }
+    }
+    if (settings->data_dir != NULL && settings->data_dir[0] != '/') {
+        FAIL(check, "data_dir", "found \"%.100s\"; allowed: an absolute path, beginning with /",
+             settings->data_dir);
+    }
+}
+
+int settings_resolve(struct settings *settings, struct error_list *errors)
+{
+    struct check check = {.settings = settings, .errors = errors};
+    for (uint32_t i = 0; i < settings->limits.count; i++) {
+        resolve_limit(&check, &settings->limits.items[i]);
+    }
+    for (uint32_t i = 0; i < settings->targets.count; i++) {
+        resolve_target(&check, &settings->targets.items[i]);
+    }
+    resolve_queues(&check);
+    for (uint32_t i = 0; i < settings->routes.count; i++) {
+        resolve_route(&check, &settings->routes.items[i]);
+    }
+    check_process(&check);
+    return check.first_code;
+}
+
+/* ---- warnings ---- */
+
+#define WARN(list, where, ...) (void)error_list_add((list), ERR_OK, (where), __VA_ARGS__)
+
+static void warn_route(const struct settings *settings, const struct route_settings *route,
+                       struct error_list *warnings)
+{
+    if (route->limits.count == 0) {
+        WARN(warnings, place("routes", route->name, "limits").text,
+             "no limit: only concurrency bounds the calls, which is no rate; name a limit");
+    }
+    if (route->queue_index == SETTINGS_NONE) {
+        return;
+    }
+    const struct queue_settings *queue = &settings->queues.items[route->queue_index];
+    if (queue->dead_letter_index == SETTINGS_NONE) {
+        WARN(warnings, place("queues", queue->name, "dead_letter").text,
+             "none: messages that the target refuses for good stay in the queue and are called "
+             "again; name a dead-letter queue");
+    }
+}
+
+static void warn_unused(const struct settings *settings, struct error_list *warnings)
+{
+    for (uint32_t i = 0; i < settings->limits.count; i++) {
+        bool used = false;
+        for (uint32_t j = 0; j < settings->routes.count; j++) {
+            const struct route_settings *route = &settings->routes.items[j];
+            for (uint32_t k = 0; k < route->limits.count; k++) {
+                used = used || route->limit_index[k] == i;
+            }
+        }
+        if (!used) {
+            char where[PATH_TEXT_MAX];
+            (void)snprintf(where, sizeof(where), "limits.%s", settings->limits.items[i].name);
+            WARN(warnings, where, "no route names this limit: it limits nothing");
+        }
+    }
+    for (uint32_t i = 0; i < settings->targets.count; i++) {
+        bool used = false;
+        for (uint32_t j = 0; j < settings->routes.count; j++) {
+            used = used || settings->routes.items[j].target_index == i;
+        }
+        if (!used) {
+            char where[PATH_TEXT_MAX];
+            (void)snprintf(where, sizeof(where), "targets.%s", settings->targets.items[i].name);
+            WARN(warnings, where, "no route leads to this target");
+        }
+    }
+}
+
+void settings_warn(const struct settings *settings, struct error_list *warnings)
+{
+    for (uint32_t i = 0; i < settings->routes.count; i++) {
+        warn_route(settings, &settings->routes.items[i], warnings);
+    }
+    warn_unused(settings, warnings);
+    bool local = true;
+    for (uint32_t i = 0; i < settings->sqs_api.listen.count && local; i++) {
+        (void)settings_address_problem(str_from(settings->sqs_api.listen.items[i]), &local);
+    }
+    if (!local && settings->sqs_api.allow_anonymous) {
+        WARN(warnings, "sqs_api.allow_anonymous",
+             "everybody who reaches the address may read and delete messages; add access_keys");
+    }
+}

@@ -1,0 +1,20 @@
+/* settings_text: is this text a URL, an address to listen on, a header? Pure. Each returns NULL
+ * when it is, else what is wrong and what to do, for the end of an error message. */
+#ifndef SLUICE_SETTINGS_TEXT_H
+#define SLUICE_SETTINGS_TEXT_H
+
+#include "sluice/base/str.h"
+
+#include <stdbool.h>
+
+/* http:// or https://, host, optional port, path and query; no user, no fragment. */
+const char *settings_url_problem(struct str url);
+bool settings_is_url(struct str text); /* begins as one */
+/* "127.0.0.1:9324", "[::1]:9324", "unix:/path". *ret_local (set on success): only this machine can
+ * reach it. */
+const char *settings_address_problem(struct str address, bool *ret_local);
+const char *settings_header_problem(struct str name, struct str value);
+const char *settings_region_problem(struct str region);
+const char *settings_account_problem(struct str account);
+
+#endif
