@@ -24,36 +24,26 @@ struct flow;
 struct route;
 struct target;
 
-/* How a message leaves the flow. */
-#define SETTLE_MAP(XX)                                                                             \
-    XX(ACK, "ack")                 /* delete */                                                    \
-    XX(DEAD_LETTER, "dead_letter") /* move to the dead-letter queue */                             \
-    XX(RELEASE, "release")         /* hand back, visible after delay_ns (0: at once) */            \
-    XX(LOST, "lost")               /* the lease ran out: forget, tell nobody */
-
-enum settle {
-#define XX(name, text) SETTLE_##name,
-    SETTLE_MAP(XX)
-#undef XX
-        SETTLE__COUNT
-};
-const char *settle_name(enum settle settle);
-
 struct flow_ops {
-    /* Ask the route's source for up to max messages; completion: flow_received (any count, 0 too). */
+    /* Ask the route's source for up to max messages; completion: flow_received (any count, 0 too).
+     */
     void (*receive)(void *context, struct route *route, uint32_t max);
     /* Start the HTTP call of this message (permits and slot are taken). Then flow_attempt_arrived
      * at most once, then flow_attempt_ended exactly once. */
     void (*start)(void *context, struct message *message);
-    /* Tell the queue. Completion: flow_settled, after which the message is freed by flow. */
+    /* Tell the queue. how: ACK, DEAD_LETTER or RELEASE. Completion: flow_settled, in which the flow
+     * frees the message (ops->message_done). Comes again after a settlement that failed. */
     void (*settle)(void *context, struct message *message, enum settle how, int64_t delay_ns);
-    /* Extend the lease by message->visibility_ns; result: flow_extended. */
+    /* Make the lease end message->visibility_ns from now; completion: flow_extended, exactly once.
+     * The message is not settled (and not freed) while it is outstanding. */
     void (*extend)(void *context, struct message *message);
-    /* The flow is about to free this struct: free strings and source_data. */
+    /* The flow is about to free this struct: free strings and source_data. message->settled: it was
+     * settled as message->settle says (LOST comes only here, never through ops->settle); false when
+     * flow_free() ends what is still held. */
     void (*message_done)(void *context, struct message *message);
 };
 
-struct retry_config { /* terms of Google Cloud Tasks */
+struct retry_config {      /* terms of Google Cloud Tasks */
     uint32_t max_attempts; /* counted attempts before dead_letter; 0: no bound */
     int64_t min_backoff_ns, max_backoff_ns;
     uint32_t max_doublings;
@@ -75,7 +65,8 @@ struct route_config {
     uint32_t weight;      /* permits a call takes; >= 1 */
     struct retry_config retry;
     bool paused;
-    bool has_dead_letter; /* false: dead_letter becomes a release with max_backoff, nothing is lost */
+    bool has_dead_letter; /* false: dead_letter becomes a release with max_backoff, nothing is lost
+                           */
     void *user;           /* of the ops' owner */
 };
 
@@ -85,23 +76,28 @@ void flow_free(struct flow *flow); /* frees routes, targets and every message st
 struct target *flow_target_add(struct flow *flow, const struct target_config *config, mono_ns now);
 struct route *flow_route_add(struct flow *flow, const struct route_config *config, mono_ns now);
 
-/* A zeroed message for the source to fill; strings and source_data are the source's to allocate and
- * to free in ops->message_done. */
+/* A zeroed message for the source to fill and to hand over with flow_received; strings and
+ * source_data are the source's to allocate and to free in ops->message_done. */
 struct message *flow_message_new(struct route *route);
 
 /* ---- events: facts only ---- */
-/* count messages (may be 0) answer one receive. error != 0: the receive failed; the route backs off. */
-void flow_received(struct route *route, struct message **messages, uint32_t count, int error, mono_ns now);
+/* count messages (may be 0) answer one receive. error != 0: the receive failed; the route backs
+ * off, up to 20 s (ERR_CANCELED: it does not, the daemon wanted it). The array stays the caller's.
+ */
+void flow_received(struct route *route, struct message **messages, uint32_t count, int error,
+                   mono_ns now);
 /* The last byte of the request was acknowledged at that time (clock read after the ioctl). */
 void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns now);
 void flow_attempt_ended(struct message *message, const struct attempt_result *result, mono_ns now);
-/* error 0: settled, the message is freed. Else settling is tried again with backoff while the lease lasts. */
+/* error 0: settled, the message is freed. Else settling is tried again with backoff while the lease
+ * lasts. */
 void flow_settled(struct message *message, int error, mono_ns now);
 /* lease_until: new end; error != 0: extension failed (a lost lease is noticed by the pump). */
 void flow_extended(struct message *message, int error, mono_ns lease_until, mono_ns now);
 /* The target cannot be called at all now (its name does not resolve) / can again. */
 void flow_target_available(struct target *target, bool available);
-/* The source may have messages now (something was sent): a receive that found nothing need not wait. */
+/* The source may have messages now (something was sent): a receive that found nothing need not
+ * wait. */
 void flow_source_hint(struct route *route);
 
 /* ---- control ---- */
@@ -110,8 +106,8 @@ void flow_route_pause(struct route *route, bool paused);
 void flow_drain(struct flow *flow, mono_ns now);
 bool flow_is_drained(const struct flow *flow); /* holds no message and no receive is outstanding */
 
-/* Decides. Work is bounded by budget (starts + promotions); when it ran out returns now. Returns the
- * next deadline (MONO_NEVER: only an event can change anything). */
+/* Decides. Work is bounded by budget (starts + promotions); when it ran out returns now. Returns
+ * the next deadline (MONO_NEVER: only an event can change anything). */
 mono_ns flow_pump(struct flow *flow, uint32_t budget, mono_ns now);
 
 /* ---- to read ---- */

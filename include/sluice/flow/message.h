@@ -6,7 +6,7 @@
  *                  └─ WAITING ◄┘      WAITING: retry at a time; READY again when it comes
  *
  * I4: a message is in exactly one state, state is membership of one list of its route, and
- * message_move() in route.c is the only function that changes it (illegal moves assert).
+ * message_move() in message.c is the only function that changes it (illegal moves assert).
  * Owner: the flow, from flow_received() until ops->settle's completion (flow_settled).
  */
 #ifndef SLUICE_FLOW_MESSAGE_H
@@ -18,6 +18,8 @@
 #include "sluice/base/str.h"
 #include "sluice/base/trace_context.h"
 #include "sluice/limit/limit.h"
+
+#include <stdbool.h>
 
 #define MESSAGE_STATE_MAP(XX)                                                                      \
     XX(NEW, "new")             /* not yet on a list */                                             \
@@ -35,37 +37,65 @@ enum message_state {
 };
 const char *message_state_name(enum message_state state);
 
+/* How a message leaves the flow. */
+#define SETTLE_MAP(XX)                                                                             \
+    XX(ACK, "ack")                 /* delete */                                                    \
+    XX(DEAD_LETTER, "dead_letter") /* move to the dead-letter queue */                             \
+    XX(RELEASE, "release")         /* hand back, visible after a delay (0: at once) */             \
+    XX(LOST, "lost")               /* the lease ran out: forget, tell nobody */
+
+enum settle {
+#define XX(name, text) SETTLE_##name,
+    SETTLE_MAP(XX)
+#undef XX
+        SETTLE__COUNT
+};
+const char *settle_name(enum settle settle);
+
 struct route;
+struct group;
 
 struct message {
     struct route *route;
     enum message_state state;
-    struct list_node node;      /* in the list of its state */
-    struct heap_node deadline;  /* route heap: retry time (WAITING) */
-    struct heap_node lease;     /* route heap: next extension of the lease */
+    struct list_node node;     /* in the list of its state */
+    struct heap_node deadline; /* route heap: retry time (WAITING) */
+    struct heap_node lease;    /* route heap: next extension of the lease */
     /* facts of the receipt */
-    struct str id;              /* queue's message id */
+    struct str id; /* queue's message id */
     struct str body;
-    struct str group;           /* MessageGroupId or STR_NONE */
+    struct str group; /* MessageGroupId or STR_NONE */
     struct trace_context trace;
-    wall_ms sent_at;            /* SentTimestamp */
+    wall_ms sent_at; /* SentTimestamp */
     uint32_t receive_count;
     mono_ns received_at;
-    mono_ns lease_until;        /* ours until then; MONO_NEVER when the source needs no extension */
-    int64_t visibility_ns;      /* length of one extension; 0 with MONO_NEVER */
-    void *source_data;          /* private to the source (receipt handle …), freed by it at settle */
+    mono_ns lease_until;   /* ours until then; MONO_NEVER when the source needs no extension */
+    int64_t visibility_ns; /* length of one extension; 0 with MONO_NEVER */
+    void *source_data;     /* private to the source (receipt handle …), freed by it at settle */
     /* history here */
-    uint32_t attempts;          /* counted attempts: those that reached the API and are no throttle */
-    uint32_t calls;             /* all attempts started */
-    uint32_t backoffs;          /* failures in a row, for the backoff exponent */
-    int last_status;            /* HTTP status of the last attempt, 0 when none came */
-    int last_error;             /* enum err of the last transport error, 0 */
-    mono_ns ready_at;           /* since when it could have been called */
-    int64_t throttle_wait_ns;   /* sum of the waits for an admission */
+    uint32_t attempts;        /* counted attempts: those that reached the API and are no throttle */
+    uint32_t calls;           /* all attempts started */
+    uint32_t backoffs;        /* failures in a row, for the backoff exponent */
+    int last_status;          /* HTTP status of the last attempt, 0 when none came */
+    int last_error;           /* enum err of the last transport error, 0 */
+    mono_ns ready_at;         /* since when it could have been called */
+    int64_t throttle_wait_ns; /* sum of the waits for an admission */
     enum limit_reason wait_reason; /* what said no last */
-    int64_t last_duration_ns;   /* of the last attempt */
-    struct limit_grant grant;   /* what the running attempt holds */
+    int64_t last_duration_ns;      /* of the last attempt */
+    struct limit_grant grant;      /* what the running attempt holds */
     mono_ns attempt_started_at;
+    /* how it leaves: valid in SETTLING and in ops->message_done */
+    enum settle settle;
+    int64_t settle_delay_ns;
+    uint32_t settle_failures; /* settlements that failed so far */
+    bool settled;             /* confirmed by the queue, or LOST */
+    /* private to the flow */
+    struct group *group_state;   /* of its group while it is of one */
+    struct list_node group_node; /* behind the active one of its group */
+    bool settling;               /* ops->settle is outstanding */
+    bool extending;              /* ops->extend is outstanding */
+    bool lease_wait;             /* BUFFERED until its lease is long enough for a call */
+    bool lease_lost;             /* IN_FLIGHT and the lease ran out meanwhile */
 };
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * outcome: what an attempt means for its message, by a table. Defaults: 2xx ack · 429, 503 throttle ·
- * 408, other 5xx and transport errors retry · other 3xx, 4xx dead_letter. Pure.
+ * outcome: what an attempt means for its message, by a table. Defaults: 2xx ack · 429, 503 throttle
+ * · 408, other 5xx and transport errors retry · other 3xx, 4xx dead_letter. Pure.
  */
 #ifndef SLUICE_FLOW_OUTCOME_H
 #define SLUICE_FLOW_OUTCOME_H
@@ -36,12 +36,14 @@ struct attempt_result {
 };
 
 enum outcome outcome_of(const struct attempt_result *result);
-/* Does the attempt count against max_attempts? Not when it never reached the API, nor a throttle (I5). */
+/* Does the attempt count against max_attempts? Not when it never reached the API, nor a throttle
+ * (I5). */
 bool outcome_counts(const struct attempt_result *result, enum outcome outcome);
 /*
  * Retry-After (RFC 9110 §10.2.3): seconds or an HTTP-date, the latter read against wall_now.
  * Returns the delay in ns from now, capped at cap_ns; ERR_SYNTAX for anything else.
  */
-SL_MUST_CHECK int outcome_retry_after(struct str value, wall_ms wall_now, int64_t cap_ns, int64_t *ret_delay_ns);
+SL_MUST_CHECK int outcome_retry_after(struct str value, wall_ms wall_now, int64_t cap_ns,
+                                      int64_t *ret_delay_ns);
 
 #endif

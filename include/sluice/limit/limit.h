@@ -31,8 +31,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LIMIT_REQUESTS_MAX 1000000u
-#define LIMIT_GUARD_NS     (10 * NS_PER_MS)
+#define LIMIT_REQUESTS_MAX  1000000u
+#define LIMIT_GUARD_NS      (10 * NS_PER_MS)
 #define LIMIT_MAX_FLIGHT_NS NS_PER_S
 
 enum limit_kind { LIMIT_WINDOW, LIMIT_BUCKET };
@@ -56,7 +56,10 @@ struct limit_config {
     XX(PACER, "pacer")             /* too close to the call before */                              \
     XX(COLD, "cold")               /* start: calls of an earlier process may still arrive */       \
     XX(GATE, "gate")               /* Retry-After of the target */                                 \
-    XX(CONCURRENCY, "concurrency") /* K calls in flight */
+    XX(CONCURRENCY, "concurrency") /* K calls in flight */                                         \
+    XX(ROUTE_CONCURRENCY, "route_concurrency") /* the route's share of K */                        \
+    XX(PAUSED, "paused")                       /* the route is paused */                           \
+    XX(UNAVAILABLE, "unavailable") /* the target cannot be called: its name does not resolve */
 
 enum limit_reason {
 #define XX(name, text) LIMIT_REASON_##name,
@@ -80,7 +83,8 @@ SL_MUST_CHECK int limit_config_check(const struct limit_config *config, struct e
 SL_MUST_CHECK int limit_new(const struct limit_config *config, mono_ns now, struct limit **ret);
 void limit_free(struct limit *limit);
 
-/* May a call of this weight (1 … N or burst; more never admits) start now? Changes nothing that a caller can see. */
+/* May a call of this weight (1 … N or burst; more never admits) start now? Changes nothing that a
+ * caller can see. */
 struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns now);
 /* Takes the permits. Only directly after limit_check admitted the same weight at the same now. */
 void limit_take(struct limit *limit, uint32_t weight, mono_ns now);
@@ -117,9 +121,12 @@ struct limit_grant {
     uint32_t weight;
     uint32_t open; /* bit i: permit of limits[i] not given back yet */
 };
-void limit_grant_take(struct limit_grant *grant, const struct limit_set *set, uint32_t weight, mono_ns now);
-void limit_grant_arrived(struct limit_grant *grant, mono_ns arrival, mono_ns now); /* TCP acknowledged: hold = arrival */
-void limit_grant_response(struct limit_grant *grant, mono_ns response, mono_ns now); /* complete response: all that is open */
+void limit_grant_take(struct limit_grant *grant, const struct limit_set *set, uint32_t weight,
+                      mono_ns now);
+void limit_grant_arrived(struct limit_grant *grant, mono_ns arrival,
+                         mono_ns now); /* TCP acknowledged: hold = arrival */
+void limit_grant_response(struct limit_grant *grant, mono_ns response,
+                          mono_ns now); /* complete response: all that is open */
 void limit_grant_unknown(struct limit_grant *grant, mono_ns reset_at, mono_ns now);
 void limit_grant_refund(struct limit_grant *grant, mono_ns now);
 
