@@ -21,6 +21,10 @@
 #define SQS_VISIBILITY_SECONDS_MAX 43200
 #define SQS_MESSAGE_ATTRIBUTES_MAX 10
 
+#define SQS_INVALID_CHARACTERS_TEXT                                                                \
+    "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | "   \
+    "#xE000 to #xFFFD | #x10000 to #x10FFFF"
+
 /* ---- queue attributes ---- */
 /*
  * XX(NAME, "WireName", kind, min, max, default, fifo_only, settable)
