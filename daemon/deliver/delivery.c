@@ -79,6 +79,9 @@ static void on_message_done(void *context, struct message *message)
     struct delivery_route *r = delivery_route_of(message);
 
     (void)context;
+    if (message->settled) {
+        instruments_settle(r, message, message->settle);
+    }
     r->source->ops->message_done(r->source, message);
 }
 

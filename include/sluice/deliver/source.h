@@ -46,4 +46,10 @@ struct store;
 /* On the embedded queue. queue: name, copied. */
 struct source *source_embedded_new(struct store *store, struct str queue);
 
+struct sqs_client;
+/* On a queue of Amazon SQS. The client is taken; visibility_ns: length of each lease. The queue's
+ * redrive policy is read at once and tells the route whether there is a dead-letter queue. */
+struct source *source_sqs_new(struct loop *loop, struct sqs_client *client, struct str queue_url,
+                              int64_t visibility_ns);
+
 #endif

@@ -1,0 +1,559 @@
+/*
+ * The source on an Amazon SQS queue (or any server of its protocol): long polls, leases extended
+ * while held, deletes and visibility changes in batches of ten or every 200 ms, each entry's answer
+ * looked at.
+ */
+#include "sluice/aws/sqs_client.h"
+#include "sluice/base/mem.h"
+#include "sluice/deliver/source.h"
+#include "sluice/runtime/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WAIT_S             20
+#define RECEIVE_TIMEOUT_NS ((WAIT_S + 10) * NS_PER_S)
+#define CALL_TIMEOUT_NS    (15 * NS_PER_S)
+#define BATCH_MAX          10
+#define BATCH_DELAY_NS     (200 * NS_PER_MS)
+/* The answer took this long from SQS to us, at most, as far as the lease is concerned. */
+#define LEASE_MARGIN_NS (2 * NS_PER_S)
+#define LEASE_MAX_S     43200
+#define URL_MAX         512
+
+struct sqs_source;
+
+/* One receive's memory, shared by its messages. */
+struct batch_memory {
+    struct arena arena;
+    uint32_t references;
+};
+
+enum pending_kind { PENDING_DELETE, PENDING_RELEASE, PENDING_EXTEND };
+
+/* What SQS knows of a message, and the one thing it is being told now. */
+struct lease {
+    struct sqs_source *self;
+    struct message *message;
+    struct batch_memory *memory;
+    const struct sqs_message *received;
+    struct list_node node; /* in a batcher's pending list or a request's entries */
+    enum pending_kind kind;
+    int64_t visibility_s;
+};
+
+/* Collects entries of one action. */
+struct batcher {
+    struct sqs_source *self;
+    enum sqs_action action;
+    struct list pending;
+    struct loop_timer timer;
+    bool urgent; /* flush asked: do not wait for more */
+};
+
+/* One batch request under way. */
+struct batch_call {
+    struct batcher *batcher;
+    struct lease *leases[BATCH_MAX];
+    uint32_t count;
+    mono_ns sent_at;
+    struct sqs_handle_entry entries[BATCH_MAX];
+    char ids[BATCH_MAX][4];
+    struct sqs_handle_batch_in input;
+};
+
+struct sqs_source {
+    struct source source;
+    struct loop *loop;
+    struct sqs_client *client;
+    char *queue_url;
+    int64_t visibility_s;
+    struct batcher deletes, visibilities;
+    struct sqs_client_call *receiving;
+    struct sqs_receive_in receive_in;
+    struct str asked_attributes[1], asked_message_attributes[1];
+    char dead_letter_url[URL_MAX];
+    bool has_dead_letter;
+    struct sqs_get_queue_attributes_in attributes_in;
+    struct str asked_queue_attributes[1];
+    struct loop_timer attributes_retry;
+    uint32_t failures; /* of receives in a row: the first is logged */
+};
+
+static void batcher_send(struct batcher *batcher);
+
+/* ---- messages ---- */
+
+static void memory_unref(struct batch_memory *memory)
+{
+    if (--memory->references == 0) {
+        arena_done(&memory->arena);
+        free(memory);
+    }
+}
+
+static struct str system_attribute(const struct sqs_message *m, const char *name)
+{
+    for (uint32_t i = 0; i < m->system_attributes.count; i++) {
+        if (str_equal(m->system_attributes.items[i].name, str_from(name))) {
+            return m->system_attributes.items[i].value;
+        }
+    }
+    return STR_NONE;
+}
+
+static int64_t system_number(const struct sqs_message *m, const char *name, int64_t otherwise)
+{
+    int64_t value;
+
+    return str_to_i64(system_attribute(m, name), 0, INT64_MAX, &value) == 0 ? value : otherwise;
+}
+
+static struct trace_context trace_of(const struct sqs_message *m)
+{
+    struct trace_context trace;
+
+    for (uint32_t i = 0; i < m->attributes.count; i++) {
+        if (str_equal(m->attributes.items[i].name, STR("traceparent")) &&
+            trace_context_parse(m->attributes.items[i].string_value, &trace) == 0) {
+            return trace;
+        }
+    }
+    trace_context_new(&trace);
+    return trace;
+}
+
+static struct message *message_from(struct sqs_source *self, struct batch_memory *memory,
+                                    const struct sqs_message *received, mono_ns now)
+{
+    struct message *message = flow_message_new(self->source.route);
+    struct lease *lease = MEM_NEW(struct lease);
+
+    lease->self = self;
+    lease->message = message;
+    lease->memory = memory;
+    lease->received = received;
+    memory->references++;
+    message->source_data = lease;
+    message->id = received->message_id;
+    message->body = received->body;
+    message->group = str_ends_with(str_from(self->queue_url), STR(".fifo"))
+                         ? system_attribute(received, "MessageGroupId")
+                         : STR_NONE;
+    message->trace = trace_of(received);
+    message->sent_at = system_number(received, "SentTimestamp", loop_wall());
+    message->receive_count = (uint32_t)system_number(received, "ApproximateReceiveCount", 1);
+    message->received_at = now;
+    message->visibility_ns = self->visibility_s * NS_PER_S;
+    message->lease_until = now + message->visibility_ns - LEASE_MARGIN_NS;
+    return message;
+}
+
+/* ---- receiving ---- */
+
+static void receive_failed(struct sqs_source *self, const struct sqs_client_answer *answer,
+                           mono_ns now)
+{
+    if (self->failures++ == 0 && answer->error != ERR_CANCELED) {
+        LOG_WARNING("receive failed", LOG_STR("queue", self->queue_url),
+                    LOG_ERR("error", answer->error),
+                    LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL),
+                    LOG_STR("code", answer->sqs.code != SQS_OK
+                                        ? sqs_error_info(answer->sqs.code)->query_code
+                                        : NULL));
+    }
+    source_received(&self->source, NULL, 0, answer->error, now);
+}
+
+static void on_received(void *context, const struct sqs_client_answer *answer, mono_ns now)
+{
+    struct sqs_source *self = context;
+    const struct sqs_receive_out *out = answer->output;
+    struct message *messages[BATCH_MAX];
+    struct batch_memory *memory;
+    uint32_t count = 0;
+
+    self->receiving = NULL;
+    if (answer->error != 0) {
+        receive_failed(self, answer, now);
+        return;
+    }
+    if (self->failures > 0) {
+        LOG_INFO("receiving again", LOG_STR("queue", self->queue_url),
+                 LOG_I64("failures", self->failures));
+        self->failures = 0;
+    }
+    memory = MEM_NEW(struct batch_memory);
+    memory->references = 1;
+    memory->arena = *answer->arena;
+    arena_init(answer->arena, 0);
+    for (; count < out->messages.count && count < BATCH_MAX; count++) {
+        messages[count] = message_from(self, memory, &out->messages.items[count], now);
+    }
+    source_received(&self->source, messages, count, 0, now);
+    memory_unref(memory);
+}
+
+static void sqs_receive(struct source *source, uint32_t max)
+{
+    struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
+    struct sqs_client_answer refused = {0};
+
+    self->receive_in.max_messages = (struct sqs_int){true, max < BATCH_MAX ? max : BATCH_MAX};
+    refused.error = sqs_client_call(self->client, SQS_RECEIVE_MESSAGE, &self->receive_in,
+                                    RECEIVE_TIMEOUT_NS, on_received, self, &self->receiving);
+    /* Only memory or a bad URL can refuse a call, and the URL was checked. */
+    SL_ASSERT(refused.error == 0);
+}
+
+static void sqs_cancel_receive(struct source *source)
+{
+    /* An aborted long poll may strand up to ten messages until their visibility ends: it is let
+     * run out (20 s at most), and what it brings is handed back. */
+    (void)source;
+}
+
+/* ---- telling SQS ---- */
+
+static void lease_told(struct lease *lease, int error, mono_ns sent_at, mono_ns now)
+{
+    struct message *message = lease->message;
+
+    if (lease->kind == PENDING_EXTEND) {
+        flow_extended(message, error, sent_at + lease->visibility_s * NS_PER_S, now);
+    } else {
+        flow_settled(message, error, now);
+    }
+}
+
+static void entry_failed(struct batch_call *call, const struct lease *lease,
+                         const struct sqs_batch_failure *failure)
+{
+    LOG_WARNING("settle failed", LOG_STR("function_name", call->batcher->self->queue_url),
+                LOG_SLICE("function_request_id", lease->message->id),
+                LOG_STR("action", sqs_action_info(call->batcher->action)->name),
+                LOG_SLICE("code", failure->code), LOG_SLICE("reason", failure->message));
+}
+
+/* The handle is no longer good: the message was deleted, or another receiver has it. Nothing to
+ * retry. */
+static bool is_lost(const struct sqs_batch_failure *failure)
+{
+    return str_equal(failure->code, STR("ReceiptHandleIsInvalid")) ||
+           str_equal(failure->code, STR("InvalidParameterValue")) ||
+           str_ends_with(failure->code, STR("MessageNotInflight"));
+}
+
+static int error_of_entry(struct batch_call *call, uint32_t i,
+                          const struct sqs_client_answer *answer)
+{
+    const struct sqs_handle_batch_out *out = answer->output;
+
+    if (answer->error != 0) {
+        return answer->error;
+    }
+    for (uint32_t f = 0; f < out->failed.count; f++) {
+        if (str_equal(out->failed.items[f].id, str_from(call->ids[i]))) {
+            entry_failed(call, call->leases[i], &out->failed.items[f]);
+            return is_lost(&out->failed.items[f]) && call->leases[i]->kind != PENDING_EXTEND
+                       ? 0
+                       : ERR_PROTOCOL;
+        }
+    }
+    return 0;
+}
+
+static void on_batch(void *context, const struct sqs_client_answer *answer, mono_ns now)
+{
+    struct batch_call *call = context;
+
+    if (answer->error != 0) {
+        LOG_WARNING("settle failed", LOG_STR("function_name", call->batcher->self->queue_url),
+                    LOG_STR("action", sqs_action_info(call->batcher->action)->name),
+                    LOG_I64("messages", call->count), LOG_ERR("error", answer->error),
+                    LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL));
+    }
+    for (uint32_t i = 0; i < call->count; i++) {
+        lease_told(call->leases[i], error_of_entry(call, i, answer), call->sent_at, now);
+    }
+    free(call);
+}
+
+static void batcher_send(struct batcher *batcher)
+{
+    struct batch_call *call = MEM_NEW(struct batch_call);
+    struct sqs_client_call *running;
+    int error;
+
+    call->batcher = batcher;
+    call->sent_at = loop_now();
+    while (call->count < BATCH_MAX && batcher->pending.count > 0) {
+        uint32_t i = call->count++;
+        struct lease *lease = LIST_ENTRY(list_pop(&batcher->pending), struct lease, node);
+        snprintf(call->ids[i], sizeof(call->ids[i]), "%u", i);
+        call->leases[i] = lease;
+        call->entries[i].id = str_from(call->ids[i]);
+        call->entries[i].receipt_handle = lease->received->receipt_handle;
+        if (lease->kind != PENDING_DELETE) {
+            call->entries[i].visibility_timeout = (struct sqs_int){true, lease->visibility_s};
+        }
+    }
+    call->input.queue_url = str_from(batcher->self->queue_url);
+    call->input.entries.items = call->entries;
+    call->input.entries.count = call->count;
+    error = sqs_client_call(batcher->self->client, batcher->action, &call->input, CALL_TIMEOUT_NS,
+                            on_batch, call, &running);
+    SL_ASSERT(error == 0);
+}
+
+static void batcher_flush(struct batcher *batcher)
+{
+    loop_timer_clear(batcher->self->loop, &batcher->timer);
+    while (batcher->pending.count > 0) {
+        batcher_send(batcher);
+    }
+}
+
+static void on_batch_timer(void *context, mono_ns now)
+{
+    (void)now;
+    batcher_flush(context);
+}
+
+static void batcher_add(struct batcher *batcher, struct lease *lease)
+{
+    list_push(&batcher->pending, &lease->node);
+    if (batcher->pending.count >= BATCH_MAX) {
+        batcher_flush(batcher);
+    } else if (batcher->pending.count == 1) {
+        loop_timer_set(batcher->self->loop, &batcher->timer,
+                       loop_now() + (batcher->urgent ? 5 * NS_PER_MS : BATCH_DELAY_NS));
+    }
+}
+
+static int64_t seconds_up(int64_t ns)
+{
+    int64_t s = (ns + NS_PER_S - 1) / NS_PER_S;
+
+    return s < 0 ? 0 : s > LEASE_MAX_S ? LEASE_MAX_S : s;
+}
+
+/* ---- dead letters: copied first, then deleted ---- */
+
+struct dead_letter_call {
+    struct lease *lease;
+    struct sqs_send_message_in input;
+    struct sqs_attribute trace;
+};
+
+static void on_copied(void *context, const struct sqs_client_answer *answer, mono_ns now)
+{
+    struct dead_letter_call *call = context;
+    struct lease *lease = call->lease;
+
+    free(call);
+    if (answer->error != 0) {
+        LOG_WARNING("the dead-letter queue did not take the message",
+                    LOG_SLICE("function_request_id", lease->message->id),
+                    LOG_STR("queue", lease->self->dead_letter_url), LOG_ERR("error", answer->error),
+                    LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL));
+        flow_settled(lease->message, answer->error, now);
+        return;
+    }
+    lease->kind = PENDING_DELETE;
+    batcher_add(&lease->self->deletes, lease);
+}
+
+static void copy_to_dead_letter(struct sqs_source *self, struct lease *lease)
+{
+    struct dead_letter_call *call = MEM_NEW(struct dead_letter_call);
+    struct str header = system_attribute(lease->received, "AWSTraceHeader");
+    struct sqs_client_call *running;
+    int error;
+
+    call->lease = lease;
+    call->input.queue_url = str_from(self->dead_letter_url);
+    call->input.entry.body = lease->received->body;
+    call->input.entry.attributes = lease->received->attributes;
+    call->input.entry.group_id = system_attribute(lease->received, "MessageGroupId");
+    call->input.entry.deduplication_id =
+        str_ends_with(str_from(self->dead_letter_url), STR(".fifo")) ? lease->received->message_id
+                                                                     : STR_NONE;
+    if (header.ptr != NULL) {
+        call->trace = (struct sqs_attribute){
+            .name = STR("AWSTraceHeader"), .data_type = STR("String"), .string_value = header};
+        call->input.entry.system_attributes.items = &call->trace;
+        call->input.entry.system_attributes.count = 1;
+        call->input.entry.system_attributes.set = true;
+    }
+    error = sqs_client_call(self->client, SQS_SEND_MESSAGE, &call->input, CALL_TIMEOUT_NS,
+                            on_copied, call, &running);
+    SL_ASSERT(error == 0);
+}
+
+static void sqs_settle(struct source *source, struct message *message, enum settle how,
+                       int64_t delay_ns)
+{
+    struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
+    struct lease *lease = message->source_data;
+
+    if (how == SETTLE_DEAD_LETTER && self->has_dead_letter) {
+        copy_to_dead_letter(self, lease);
+        return;
+    }
+    lease->kind = how == SETTLE_ACK ? PENDING_DELETE : PENDING_RELEASE;
+    lease->visibility_s = seconds_up(delay_ns);
+    batcher_add(how == SETTLE_ACK ? &self->deletes : &self->visibilities, lease);
+}
+
+static void sqs_extend(struct source *source, struct message *message)
+{
+    struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
+    struct lease *lease = message->source_data;
+
+    lease->kind = PENDING_EXTEND;
+    lease->visibility_s = seconds_up(message->visibility_ns);
+    batcher_add(&self->visibilities, lease);
+}
+
+static void sqs_message_done(struct source *source, struct message *message)
+{
+    struct lease *lease = message->source_data;
+
+    (void)source;
+    if (lease != NULL) {
+        memory_unref(lease->memory);
+        free(lease);
+    }
+}
+
+static void sqs_flush(struct source *source)
+{
+    struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
+
+    self->deletes.urgent = self->visibilities.urgent = true;
+    batcher_flush(&self->deletes);
+    batcher_flush(&self->visibilities);
+}
+
+static void sqs_free(struct source *source)
+{
+    struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
+
+    loop_timer_clear(self->loop, &self->attributes_retry);
+    loop_timer_clear(self->loop, &self->deletes.timer);
+    loop_timer_clear(self->loop, &self->visibilities.timer);
+    sqs_client_free(self->client);
+    free(self->queue_url);
+    free(self);
+}
+
+/* ---- the queue's own redrive policy ---- */
+
+static void ask_attributes(struct sqs_source *self);
+
+static void take_redrive_policy(struct sqs_source *self, struct str policy)
+{
+    struct json json;
+
+    if (json_parse(&json, policy, JSON_STRICT, NULL) != 0) {
+        return;
+    }
+    self->has_dead_letter =
+        sqs_client_url_of_arn(self->client, json_string(json_get(json.root, "deadLetterTargetArn")),
+                              self->dead_letter_url, sizeof(self->dead_letter_url)) == 0;
+    json_done(&json);
+}
+
+static void on_attributes(void *context, const struct sqs_client_answer *answer, mono_ns now)
+{
+    struct sqs_source *self = context;
+    const struct sqs_get_queue_attributes_out *out = answer->output;
+
+    if (answer->error != 0) {
+        if (answer->error != ERR_CANCELED) {
+            LOG_WARNING("the queue's attributes could not be read",
+                        LOG_STR("queue", self->queue_url), LOG_ERR("error", answer->error),
+                        LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL));
+            loop_timer_set(self->loop, &self->attributes_retry, now + 30 * NS_PER_S);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < out->attributes.count; i++) {
+        if (str_equal(out->attributes.items[i].name, STR("RedrivePolicy"))) {
+            take_redrive_policy(self, out->attributes.items[i].value);
+        }
+    }
+    flow_route_dead_letter(self->source.route, self->has_dead_letter);
+    if (!self->has_dead_letter) {
+        LOG_WARNING("the queue has no dead-letter queue: what the target refuses for good stays in "
+                    "the queue",
+                    LOG_STR("queue", self->queue_url));
+    }
+}
+
+static void ask_attributes(struct sqs_source *self)
+{
+    struct sqs_client_call *running;
+    int error = sqs_client_call(self->client, SQS_GET_QUEUE_ATTRIBUTES, &self->attributes_in,
+                                CALL_TIMEOUT_NS, on_attributes, self, &running);
+
+    SL_ASSERT(error == 0);
+}
+
+static void on_attributes_retry(void *context, mono_ns now)
+{
+    (void)now;
+    ask_attributes(context);
+}
+
+static void batcher_init(struct sqs_source *self, struct batcher *batcher, enum sqs_action action)
+{
+    batcher->self = self;
+    batcher->action = action;
+    list_init(&batcher->pending);
+    batcher->timer = (struct loop_timer){.callback = on_batch_timer, .context = batcher};
+}
+
+static void prepare_inputs(struct sqs_source *self)
+{
+    self->asked_attributes[0] = STR("All");
+    self->asked_message_attributes[0] = STR("All");
+    self->asked_queue_attributes[0] = STR("RedrivePolicy");
+    self->receive_in.queue_url = str_from(self->queue_url);
+    self->receive_in.attribute_names = (struct sqs_strings){self->asked_attributes, 1, true};
+    self->receive_in.message_attribute_names =
+        (struct sqs_strings){self->asked_message_attributes, 1, true};
+    self->receive_in.visibility_timeout = (struct sqs_int){true, self->visibility_s};
+    self->receive_in.wait_seconds = (struct sqs_int){true, WAIT_S};
+    self->attributes_in.queue_url = str_from(self->queue_url);
+    self->attributes_in.names = (struct sqs_strings){self->asked_queue_attributes, 1, true};
+}
+
+struct source *source_sqs_new(struct loop *loop, struct sqs_client *client, struct str queue_url,
+                              int64_t visibility_ns)
+{
+    static const struct source_ops ops = {
+        .kind = "sqs",
+        .receive = sqs_receive,
+        .cancel_receive = sqs_cancel_receive,
+        .settle = sqs_settle,
+        .extend = sqs_extend,
+        .message_done = sqs_message_done,
+        .flush = sqs_flush,
+        .free = sqs_free,
+    };
+    struct sqs_source *self = MEM_NEW(struct sqs_source);
+
+    self->source.ops = &ops;
+    self->loop = loop;
+    self->client = client;
+    self->queue_url = mem_dup(queue_url.ptr, queue_url.len);
+    self->visibility_s = seconds_up(visibility_ns);
+    batcher_init(self, &self->deletes, SQS_DELETE_MESSAGE_BATCH);
+    batcher_init(self, &self->visibilities, SQS_CHANGE_MESSAGE_VISIBILITY_BATCH);
+    self->attributes_retry = (struct loop_timer){.callback = on_attributes_retry, .context = self};
+    prepare_inputs(self);
+    ask_attributes(self);
+    return &self->source;
+}
