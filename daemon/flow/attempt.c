@@ -1,0 +1,197 @@
+/*
+ * One call of a message: what it takes before it starts, what it gives back at its end, and what
+ * the end means for the message.
+ */
+#include "flow_internal.h"
+
+void attempt_start(struct message *message, mono_ns now)
+{
+    struct route *route = message->route;
+    struct target *target = route->config.target;
+    struct flow *flow = route->flow;
+
+    SL_ASSERT(target->concurrency.in_flight < target->concurrency.bound); /* I2 */
+    limit_grant_take(&message->grant, &route->config.limits, route->config.weight, now);
+    concurrency_take(&target->concurrency);
+    if (route->has_share) {
+        concurrency_take(&route->share);
+    }
+    target->in_flight++;
+    target->bound_at_start = target->concurrency.bound;
+    if (now > message->ready_at) {
+        message->throttle_wait_ns += now - message->ready_at;
+        if (route->blocked_by != LIMIT_REASON_NONE) {
+            message->wait_reason = route->blocked_by;
+        }
+    }
+    route->started++;
+    if (message->calls++ > 0) {
+        route->retries++;
+    }
+    message->attempt_started_at = now;
+    message_move(message, MESSAGE_IN_FLIGHT);
+    flow->ops->start(flow->context, message);
+}
+
+void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns now)
+{
+    now = flow_time(message->route->flow, now);
+    SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
+    limit_grant_arrived(&message->grant, arrived_at, now);
+}
+
+static void permits_give_back(struct message *message, const struct attempt_result *result,
+                              mono_ns now)
+{
+    if (result->error == 0) {
+        limit_grant_response(&message->grant, result->ended_at, now);
+    } else if (!result->written) {
+        limit_grant_refund(&message->grant, now);
+    } else {
+        limit_grant_unknown(&message->grant, result->ended_at, now);
+    }
+}
+
+static void slots_give_back(struct message *message, const struct attempt_result *result,
+                            mono_ns now)
+{
+    struct route *route = message->route;
+    struct target *target = route->config.target;
+    /* Without an answer the API may still work at it: the slot lingers. */
+    bool over = result->error == 0 || !result->written;
+
+    SL_ASSERT(target->in_flight > 0);
+    target->in_flight--;
+    concurrency_end(&target->concurrency, over, now);
+    if (route->has_share) {
+        concurrency_end(&route->share, over, now);
+    }
+}
+
+/*
+ * A throttled answer holds up everybody on the limit. Without Retry-After the gate grows from
+ * min_backoff with a jitter in its upper half; answers to calls that were under way when the gate
+ * was set are the same news and do not make it grow.
+ */
+static mono_ns throttle_gate(struct message *message, const struct attempt_result *result,
+                             mono_ns now)
+{
+    struct route *route = message->route;
+    mono_ns until = result->retry_after;
+
+    if (until == 0) {
+        if (route->gate_set_at > message->attempt_started_at) {
+            return mono_max(route->gate_until, now);
+        }
+        int64_t bound = retry_backoff_bound_ns(&route->config.retry, route->gate_failures++);
+        until = mono_add(now, rng_between(&route->flow->rng, bound / 2, bound));
+    }
+    route->gate_set_at = now;
+    route->gate_until = mono_max(route->gate_until, until);
+    for (uint32_t i = 0; i < route->config.limits.count; i++) {
+        limit_gate(route->config.limits.limits[i], until);
+    }
+    return mono_max(until, now);
+}
+
+static void wait_until(struct message *message, mono_ns until)
+{
+    message_move(message, MESSAGE_WAITING);
+    heap_set(&message->route->deadlines, &message->deadline, until);
+}
+
+static void give_up(struct message *message, mono_ns now)
+{
+    struct route *route = message->route;
+    int64_t max_backoff_ns = route->config.retry.max_backoff_ns;
+
+    if (route->config.has_dead_letter) {
+        settle_begin(message, SETTLE_DEAD_LETTER, 0, now);
+    } else if (message->group_state != NULL) {
+        /* Handed back it would be overtaken by its group: it keeps its place and tries on. */
+        wait_until(message, mono_add(now, max_backoff_ns));
+    } else {
+        settle_begin(message, SETTLE_RELEASE, max_backoff_ns, now);
+    }
+}
+
+static void try_again(struct message *message, mono_ns now)
+{
+    struct route *route = message->route;
+    const struct retry_config *retry = &route->config.retry;
+
+    if (retry->max_attempts > 0 && message->attempts >= retry->max_attempts) {
+        give_up(message, now);
+        return;
+    }
+    wait_until(message,
+               mono_add(now, retry_backoff_ns(retry, message->backoffs++, &route->flow->rng)));
+}
+
+static void act_on(struct message *message, enum outcome outcome,
+                   const struct attempt_result *result, mono_ns now)
+{
+    switch (outcome) {
+    case OUTCOME_ACK:
+        settle_begin(message, SETTLE_ACK, 0, now);
+        return;
+    case OUTCOME_DEAD_LETTER:
+        give_up(message, now);
+        return;
+    case OUTCOME_THROTTLE:
+        wait_until(message, throttle_gate(message, result, now));
+        return;
+    default:
+        try_again(message, now);
+        return;
+    }
+}
+
+static void note_end(struct route *route, enum outcome outcome, mono_ns now)
+{
+    struct target *target = route->config.target;
+
+    route->outcomes[outcome]++;
+    end_rate_note(&route->rate, now);
+    if (outcome == OUTCOME_ACK || outcome == OUTCOME_DEAD_LETTER) {
+        target->failures = 0; /* it answers */
+    } else if (target->failures < UINT32_MAX) {
+        target->failures++;
+    }
+    if (outcome == OUTCOME_ACK) {
+        route->gate_failures = 0;
+    }
+}
+
+/* Its lease ran out during the call. What is finished is still worth telling; what would wait here
+ * is another receiver's by now. */
+static bool leaves_all_the_same(const struct message *message, enum outcome outcome)
+{
+    return outcome == OUTCOME_ACK ||
+           (outcome == OUTCOME_DEAD_LETTER && message->route->config.has_dead_letter);
+}
+
+void flow_attempt_ended(struct message *message, const struct attempt_result *result, mono_ns now)
+{
+    enum outcome outcome = outcome_of(result);
+
+    now = flow_time(message->route->flow, now);
+    SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
+    permits_give_back(message, result, now);
+    slots_give_back(message, result, now);
+    note_end(message->route, outcome, now);
+    message->last_status = result->status;
+    message->last_error = result->error;
+    message->last_duration_ns = result->ended_at - message->attempt_started_at;
+    if (outcome_counts(result, outcome)) {
+        message->attempts++;
+    }
+    if (message->lease_lost && !leaves_all_the_same(message, outcome)) {
+        if (outcome == OUTCOME_THROTTLE) {
+            (void)throttle_gate(message, result, now);
+        }
+        settle_begin(message, SETTLE_LOST, 0, now);
+        return;
+    }
+    act_on(message, outcome, result, now);
+}

@@ -1,0 +1,153 @@
+/*
+ * flow_internal: what the files of flow/ share. Not for other areas.
+ *
+ *   message.c  the one setter of a message's state, its groups
+ *   outcome.c  the table of outcomes, Retry-After
+ *   retry.c    how long to wait
+ *   attempt.c  start and end of a call
+ *   lease.c    extending what is held, losing it
+ *   settle.c   the way out
+ *   receive.c  how many messages to ask for
+ *   route.c    a route and its target: making, admission, statistics
+ *   pump.c     one turn
+ */
+#ifndef SLUICE_FLOW_INTERNAL_H
+#define SLUICE_FLOW_INTERNAL_H
+
+#include "sluice/base/map.h"
+#include "sluice/base/rng.h"
+#include "sluice/flow/flow.h"
+
+#define HELD_MAX           1000u          /* messages of a route outside a call (I8) */
+#define HORIZON_NS         (2 * NS_PER_S) /* calls that start within it are worth a receive (I5) */
+#define FAILING_MIN        5u             /* ends without a success that make a failing streak */
+#define RECEIVE_BACKOFF_NS (250 * NS_PER_MS)
+#define SETTLE_BACKOFF_NS  (100 * NS_PER_MS)
+#define BACKOFF_MAX_NS     (20 * NS_PER_S) /* of receives and settlements that fail */
+
+/* Messages of one MessageGroupId held here: the active one may be called, the others wait (I7). */
+struct group {
+    struct message *active;
+    struct list waiting; /* BUFFERED, in order of receipt */
+};
+
+struct target {
+    struct list_node node;
+    struct target_config config;
+    struct flow *flow;
+    struct concurrency concurrency;
+    bool available;
+    uint32_t in_flight; /* counted here too: I2 is checked against the concurrency's own count */
+    uint32_t bound_at_start; /* the bound when the last attempt started */
+    uint32_t failures;       /* ends in a row without a success */
+};
+
+/* How many attempts ended lately, a second. */
+struct end_rate {
+    mono_ns since;
+    uint32_t ends;
+    double per_second;
+};
+
+struct route {
+    struct list_node node; /* flow->order */
+    struct flow *flow;
+    struct route_config config;
+    struct list lists[MESSAGE_STATE__COUNT]; /* by state; NEW unused */
+    uint32_t held;
+    struct heap deadlines; /* WAITING: retry; SETTLING: (next) settlement */
+    struct heap leases;    /* next extension, or the end of the lease */
+    struct map groups;     /* id → struct group */
+    struct concurrency share;
+    bool has_share, paused, draining;
+    /* admission */
+    enum limit_reason blocked_by;
+    mono_ns blocked_until;
+    mono_ns accounted_at;
+    int64_t throttle_wait_ns[LIMIT_REASON__COUNT];
+    /* the gate of throttled answers */
+    mono_ns gate_until, gate_set_at;
+    uint32_t gate_failures;
+    /* receiving */
+    bool receiving;
+    mono_ns receive_at; /* after a failure: not before */
+    uint32_t receive_failures;
+    struct end_rate rate;
+    /* totals */
+    uint64_t started, received, retries, leases_lost;
+    uint64_t settled[SETTLE__COUNT], outcomes[OUTCOME__COUNT];
+};
+
+/* A weighty call that waits for permits keeps lighter calls off the limit it waits for. */
+struct reservation {
+    struct limit *limit;
+    uint32_t weight;
+    mono_ns until;
+};
+
+struct flow {
+    const struct flow_ops *ops;
+    void *context;
+    struct rng rng;
+    mono_ns now; /* the newest time seen */
+    struct list targets;
+    struct list order; /* routes, the one that started longest ago first */
+    struct route **routes;
+    uint32_t route_count;
+    struct reservation *reservations; /* LIMIT_SET_MAX a route; of the current pump */
+    uint32_t reservation_count;
+};
+
+/* Never earlier than a time the flow has seen. */
+mono_ns flow_time(struct flow *flow, mono_ns now);
+
+/* ---- message.c ---- */
+void message_move(struct message *message, enum message_state to);
+/* To READY; accounts the waiting of the others first. */
+void message_make_ready(struct message *message, mono_ns now);
+/* NEW → READY or BUFFERED. ERR_FULL, ERR_NOMEM: no room for its group. */
+SL_MUST_CHECK int group_join(struct message *message, mono_ns now);
+/* The message goes its last way; the next of its group may be called. */
+void group_leave(struct message *message, mono_ns now);
+void message_free(struct message *message);
+
+/* ---- retry.c ---- */
+/* Upper end of the k-th wait (k from 0): min·2^k, after max_doublings linear, at most max. */
+int64_t retry_backoff_bound_ns(const struct retry_config *retry, uint32_t k);
+/* Full jitter: uniform in [0, bound]. */
+int64_t retry_backoff_ns(const struct retry_config *retry, uint32_t k, struct rng *rng);
+/* Full jitter of a plain doubling from first up to BACKOFF_MAX_NS. */
+int64_t backoff_ns(int64_t first_ns, uint32_t k, struct rng *rng);
+
+/* ---- attempt.c ---- */
+void attempt_start(struct message *message, mono_ns now);
+
+/* ---- lease.c ---- */
+void lease_schedule(struct message *message);
+bool lease_suffices(const struct message *message, mono_ns now);
+/* READY → BUFFERED until the lease is extended. */
+void lease_park(struct message *message);
+void leases_run(struct route *route, uint32_t *budget, mono_ns now);
+
+/* ---- settle.c ---- */
+/* To SETTLING; the pump tells the queue. */
+void settle_begin(struct message *message, enum settle how, int64_t delay_ns, mono_ns now);
+/* Its time has come: tell the queue, or forget what is lost. */
+void settle_run(struct message *message, mono_ns now);
+
+/* ---- receive.c ---- */
+void end_rate_note(struct end_rate *rate, mono_ns now);
+double end_rate_per_second(const struct end_rate *rate, mono_ns now);
+/* Asks the source when it is time; returns when to look again. */
+mono_ns receive_run(struct route *route, mono_ns now);
+uint32_t target_failing_from(const struct target *target);
+
+/* ---- route.c ---- */
+struct limit_verdict route_admit(struct route *route, mono_ns now);
+void route_reserve(struct route *route, mono_ns now);
+/* Books the waiting since the last call to what said no. */
+void route_account(struct route *route, mono_ns now);
+void route_free(struct route *route);
+void target_free(struct target *target);
+
+#endif

@@ -1,0 +1,141 @@
+#include "flow_internal.h"
+
+#include "sluice/base/mem.h"
+
+#include <stdlib.h>
+
+const char *message_state_name(enum message_state state)
+{
+    static const char *const names[] = {
+#define XX(name, text) [MESSAGE_##name] = (text),
+        MESSAGE_STATE_MAP(XX)
+#undef XX
+    };
+    return (unsigned)state < SL_COUNT(names) ? names[state] : "unknown";
+}
+
+const char *settle_name(enum settle settle)
+{
+    static const char *const names[] = {
+#define XX(name, text) [SETTLE_##name] = (text),
+        SETTLE_MAP(XX)
+#undef XX
+    };
+    return (unsigned)settle < SL_COUNT(names) ? names[settle] : "unknown";
+}
+
+#define TO(state) (1u << MESSAGE_##state)
+
+/* Where a message may go from each state; NEW at the end means: off all lists, freed next. */
+static const unsigned legal[MESSAGE_STATE__COUNT] = {
+    [MESSAGE_NEW] = TO(BUFFERED) | TO(READY) | TO(SETTLING),
+    [MESSAGE_BUFFERED] = TO(READY) | TO(SETTLING),
+    [MESSAGE_READY] = TO(BUFFERED) | TO(IN_FLIGHT) | TO(SETTLING),
+    [MESSAGE_IN_FLIGHT] = TO(WAITING) | TO(SETTLING),
+    [MESSAGE_WAITING] = TO(READY) | TO(SETTLING),
+    [MESSAGE_SETTLING] = TO(NEW),
+};
+
+void message_move(struct message *message, enum message_state to)
+{
+    struct route *route = message->route;
+
+    SL_ASSERT((legal[message->state] & (1u << to)) != 0);
+    if (message->state == MESSAGE_NEW) {
+        route->held++;
+    } else {
+        list_remove(&route->lists[message->state], &message->node);
+    }
+    message->state = to;
+    if (to == MESSAGE_NEW) {
+        route->held--;
+    } else {
+        list_push(&route->lists[to], &message->node);
+    }
+}
+
+void message_make_ready(struct message *message, mono_ns now)
+{
+    route_account(message->route, now);
+    message->ready_at = now;
+    message->lease_wait = false;
+    message_move(message, MESSAGE_READY);
+}
+
+struct message *flow_message_new(struct route *route)
+{
+    struct message *message = MEM_NEW(struct message);
+
+    message->route = route;
+    return message;
+}
+
+void message_free(struct message *message)
+{
+    struct flow *flow = message->route->flow;
+
+    flow->ops->message_done(flow->context, message);
+    free(message);
+}
+
+/* ---- groups ---- */
+
+static struct group *group_find(struct route *route, struct str id)
+{
+    struct group *group = map_get(&route->groups, id);
+
+    if (group == NULL) {
+        group = MEM_NEW(struct group);
+        list_init(&group->waiting);
+        if (map_set(&route->groups, id, group) != 0) {
+            free(group);
+            return NULL;
+        }
+    }
+    return group;
+}
+
+int group_join(struct message *message, mono_ns now)
+{
+    struct group *group;
+
+    if (message->group.ptr == NULL || message->group.len == 0) {
+        message_make_ready(message, now);
+        return 0;
+    }
+    group = group_find(message->route, message->group);
+    if (group == NULL) {
+        return ERR_FULL;
+    }
+    message->group_state = group;
+    if (group->active == NULL) {
+        group->active = message;
+        message_make_ready(message, now);
+    } else {
+        list_push(&group->waiting, &message->group_node);
+        message_move(message, MESSAGE_BUFFERED);
+    }
+    return 0;
+}
+
+void group_leave(struct message *message, mono_ns now)
+{
+    struct group *group = message->group_state;
+
+    if (group == NULL) {
+        return;
+    }
+    message->group_state = NULL;
+    if (group->active != message) {
+        list_remove(&group->waiting, &message->group_node);
+        return;
+    }
+    struct list_node *next = list_pop(&group->waiting);
+    if (next == NULL) {
+        (void)map_remove(&message->route->groups, message->group);
+        free(group);
+        return;
+    }
+    group->active = LIST_ENTRY(next, struct message, group_node);
+    message_make_ready(group->active, now);
+}

@@ -1,0 +1,120 @@
+/*
+ * One turn: what became due, what may start, what to ask for, and when to look again.
+ */
+#include "flow_internal.h"
+
+/* Retries and settlements whose time has come. */
+static void deadlines_run(struct route *route, uint32_t *budget, mono_ns now)
+{
+    struct heap_node *first;
+
+    while (*budget > 0 && (first = heap_first(&route->deadlines)) != NULL && first->key <= now) {
+        struct message *message = SL_CONTAINER_OF(first, struct message, deadline);
+        (*budget)--;
+        if (message->state == MESSAGE_WAITING) {
+            heap_remove(&route->deadlines, first);
+            message_make_ready(message, now);
+        } else {
+            settle_run(message, now);
+        }
+    }
+}
+
+/* A draining route hands back what no call runs for. */
+static void drain_run(struct route *route, uint32_t *budget, mono_ns now)
+{
+    static const enum message_state states[] = {MESSAGE_READY, MESSAGE_BUFFERED, MESSAGE_WAITING};
+
+    for (size_t i = 0; route->draining && i < SL_COUNT(states); i++) {
+        struct list_node *node;
+        while (*budget > 0 && (node = list_first(&route->lists[states[i]])) != NULL) {
+            (*budget)--;
+            settle_begin(LIST_ENTRY(node, struct message, node), SETTLE_RELEASE, 0, now);
+        }
+    }
+}
+
+/* Starts the route's first ready message if everything says yes. */
+static bool route_start(struct route *route, mono_ns now)
+{
+    struct list_node *node;
+
+    while ((node = list_first(&route->lists[MESSAGE_READY])) != NULL) {
+        struct message *message = LIST_ENTRY(node, struct message, node);
+        struct limit_verdict verdict = route_admit(route, now);
+        if (!verdict.admit) {
+            route->blocked_by = verdict.reason;
+            route->blocked_until = mono_max(verdict.at, now + 1);
+            if (route->config.weight > 1) {
+                route_reserve(route, now);
+            }
+            return false;
+        }
+        if (lease_suffices(message, now)) {
+            attempt_start(message, now);
+            return true;
+        }
+        lease_park(message);
+    }
+    return false;
+}
+
+/*
+ * The route that started longest ago comes first, so routes that share a limit or a target take
+ * turns whatever the others do. A start only takes: a route found blocked stays so for this turn,
+ * hence one walk, in which a route that started goes to the end and is met again.
+ */
+static void starts_run(struct flow *flow, uint32_t *budget, mono_ns now)
+{
+    struct list_node *end = &flow->order.head;
+    struct list_node *node = end->next;
+
+    flow->reservation_count = 0;
+    while (node != end && *budget > 0) {
+        struct route *route = LIST_ENTRY(node, struct route, node);
+        struct list_node *next = node->next;
+        if (route_start(route, now)) {
+            (*budget)--;
+            list_remove(&flow->order, node);
+            list_push(&flow->order, node);
+            next = next == end ? node : next;
+        }
+        node = next;
+    }
+}
+
+static mono_ns heap_deadline(const struct heap *heap)
+{
+    const struct heap_node *first = heap_first(heap);
+
+    return first == NULL ? MONO_NEVER : first->key;
+}
+
+static mono_ns route_deadline(const struct route *route)
+{
+    mono_ns next = mono_min(heap_deadline(&route->deadlines), heap_deadline(&route->leases));
+
+    return route->lists[MESSAGE_READY].count > 0 ? mono_min(next, route->blocked_until) : next;
+}
+
+mono_ns flow_pump(struct flow *flow, uint32_t budget, mono_ns now)
+{
+    mono_ns next = MONO_NEVER;
+
+    now = flow_time(flow, now);
+    for (uint32_t i = 0; i < flow->route_count; i++) {
+        struct route *route = flow->routes[i];
+        route_account(route, now);
+        route->blocked_by = LIMIT_REASON_NONE;
+        route->blocked_until = MONO_NEVER;
+        leases_run(route, &budget, now);
+        drain_run(route, &budget, now);
+        deadlines_run(route, &budget, now);
+    }
+    starts_run(flow, &budget, now);
+    for (uint32_t i = 0; i < flow->route_count; i++) {
+        next = mono_min(next, receive_run(flow->routes[i], now));
+        next = mono_min(next, route_deadline(flow->routes[i]));
+    }
+    return budget == 0 ? now : next;
+}

@@ -1,0 +1,204 @@
+/*
+ * How many messages to ask for (I5): those whose calls are expected to start within the horizon,
+ * less those held for that. A message more would only wait here instead of in the queue, and be
+ * handed back at shutdown without a call; one less would leave a permit unused.
+ */
+#include "flow_internal.h"
+
+#include <math.h>
+
+#define RATE_SAMPLE_ENDS   64u
+#define RATE_SAMPLE_MIN_NS (10 * NS_PER_MS)
+
+void end_rate_note(struct end_rate *rate, mono_ns now)
+{
+    int64_t passed = now - rate->since;
+
+    rate->ends++;
+    if (passed < RATE_SAMPLE_MIN_NS || (passed < NS_PER_S && rate->ends < RATE_SAMPLE_ENDS)) {
+        return;
+    }
+    double sample = (double)rate->ends * (double)NS_PER_S / (double)passed;
+    rate->per_second = rate->per_second > 0 ? (rate->per_second + sample) / 2 : sample;
+    rate->since = now;
+    rate->ends = 0;
+}
+
+double end_rate_per_second(const struct end_rate *rate, mono_ns now)
+{
+    int64_t passed = now - rate->since;
+
+    if (passed > 2 * NS_PER_S) { /* it slowed down: the old figure is no longer true */
+        double bound = (double)(rate->ends + 1) * (double)NS_PER_S / (double)passed;
+        return rate->per_second < bound ? rate->per_second : bound;
+    }
+    return rate->per_second;
+}
+
+uint32_t target_failing_from(const struct target *target)
+{
+    uint32_t bound = target->concurrency.bound;
+
+    return bound > FAILING_MIN ? bound : FAILING_MIN;
+}
+
+/* Routes with something to call that share this limit, this one among them. */
+static uint32_t sharers(const struct route *route, const struct limit *limit)
+{
+    uint32_t count = 1;
+
+    for (uint32_t i = 0; i < route->flow->route_count; i++) {
+        const struct route *other = route->flow->routes[i];
+        if (other == route || other->held == 0 || other->paused) {
+            continue;
+        }
+        for (uint32_t j = 0; j < other->config.limits.count; j++) {
+            if (other->config.limits.limits[j] == limit) {
+                count++;
+                break;
+            }
+        }
+    }
+    return count;
+}
+
+/* Calls that can be expected to start within the horizon: 1 … HELD_MAX. */
+static uint32_t receive_goal(const struct route *route, mono_ns now)
+{
+    const double horizon_s = (double)HORIZON_NS / (double)NS_PER_S;
+    const struct limit_set *set = &route->config.limits;
+    uint32_t slots = route->config.target->concurrency.bound;
+    double goal = end_rate_per_second(&route->rate, now) * horizon_s;
+
+    if (route->has_share && route->share.bound < slots) {
+        slots = route->share.bound;
+    }
+    goal = goal > slots ? goal : slots;
+    for (uint32_t i = 0; i < set->count; i++) {
+        double pace = limit_pace_per_second(set->limits[i]) * horizon_s / route->config.weight /
+                      sharers(route, set->limits[i]);
+        goal = pace < goal ? pace : goal;
+    }
+    if (!(goal > 1)) {
+        return 1;
+    }
+    return goal < HELD_MAX ? (uint32_t)ceil(goal) : HELD_MAX;
+}
+
+/* Deadlines of WAITING messages until `until`, counted up to enough: only the part of the heap
+ * that lies before it is visited. */
+static uint32_t waiting_until(const struct heap *heap, size_t index, mono_ns until, uint32_t enough)
+{
+    if (index >= heap->count || heap->nodes[index]->key > until || enough == 0) {
+        return 0;
+    }
+    const struct message *message = SL_CONTAINER_OF(heap->nodes[index], struct message, deadline);
+    uint32_t count = message->state == MESSAGE_WAITING ? 1 : 0;
+    count += waiting_until(heap, 2 * index + 1, until, enough - count);
+    if (count < enough) {
+        count += waiting_until(heap, 2 * index + 2, until, enough - count);
+    }
+    return count;
+}
+
+/*
+ * What is held towards the goal. While the target fails, everything that waits counts: more
+ * messages would only fail as well. Otherwise a message that retries in a minute must not keep the
+ * others in the queue. Those behind one of their group do not count: another group must never wait
+ * for them (I7); the queue itself hands out few of them.
+ */
+static uint32_t held_for(const struct route *route, uint32_t goal, mono_ns now)
+{
+    const struct target *target = route->config.target;
+    uint32_t ready = (uint32_t)route->lists[MESSAGE_READY].count;
+    uint32_t waiting = (uint32_t)route->lists[MESSAGE_WAITING].count;
+
+    if (ready >= goal || waiting == 0) {
+        return ready;
+    }
+    if (target->failures < target_failing_from(target)) {
+        waiting = waiting_until(&route->deadlines, 0, mono_add(now, HORIZON_NS), goal - ready);
+    }
+    return ready + waiting;
+}
+
+static uint32_t receive_want(const struct route *route, mono_ns now)
+{
+    uint32_t goal = receive_goal(route, now);
+    uint32_t have = held_for(route, goal, now);
+    uint32_t outside = route->held - (uint32_t)route->lists[MESSAGE_IN_FLIGHT].count;
+
+    if (have >= goal || outside >= HELD_MAX) {
+        return 0;
+    }
+    uint32_t want = goal - have;
+    if (want < (goal + 1) / 2 && route->lists[MESSAGE_READY].count > 0) {
+        return 0; /* few, larger receives: each one costs a request */
+    }
+    return want < HELD_MAX - outside ? want : HELD_MAX - outside;
+}
+
+/* When the admissions let calls start at all, as far as time alone decides. */
+static mono_ns calls_from(struct route *route, mono_ns now)
+{
+    struct limit_verdict verdict =
+        limit_set_check(&route->config.limits, route->config.weight, now);
+    mono_ns at = route->gate_until;
+
+    if (!verdict.admit && verdict.at != MONO_NEVER) {
+        at = mono_max(at, verdict.at);
+    }
+    return at;
+}
+
+mono_ns receive_run(struct route *route, mono_ns now)
+{
+    struct flow *flow = route->flow;
+
+    if (route->receiving || route->paused || route->draining || !route->config.target->available) {
+        return MONO_NEVER;
+    }
+    if (route->receive_at > now) {
+        return route->receive_at;
+    }
+    mono_ns from = calls_from(route, now);
+    if (from - now > HORIZON_NS) {
+        return from - HORIZON_NS;
+    }
+    uint32_t want = receive_want(route, now);
+    if (want > 0) {
+        route->receiving = true;
+        flow->ops->receive(flow->context, route, want);
+    }
+    return MONO_NEVER;
+}
+
+void flow_received(struct route *route, struct message **messages, uint32_t count, int error,
+                   mono_ns now)
+{
+    now = flow_time(route->flow, now);
+    SL_ASSERT(route->receiving);
+    route->receiving = false;
+    for (uint32_t i = 0; i < count; i++) {
+        struct message *message = messages[i];
+        SL_ASSERT(message->route == route && message->state == MESSAGE_NEW);
+        route->received++;
+        if (group_join(message, now) != 0) {
+            settle_begin(message, SETTLE_RELEASE, 0, now);
+            continue;
+        }
+        lease_schedule(message);
+    }
+    if (error == 0 || error == ERR_CANCELED) {
+        route->receive_failures = 0;
+        route->receive_at = 0;
+        return;
+    }
+    route->receive_at =
+        mono_add(now, backoff_ns(RECEIVE_BACKOFF_NS, route->receive_failures++, &route->flow->rng));
+}
+
+void flow_source_hint(struct route *route)
+{
+    route->receive_at = 0;
+}

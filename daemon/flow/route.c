@@ -1,0 +1,256 @@
+#include "flow_internal.h"
+
+#include "sluice/base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- targets ---- */
+
+struct target *flow_target_add(struct flow *flow, const struct target_config *config, mono_ns now)
+{
+    struct target *target = MEM_NEW(struct target);
+
+    now = flow_time(flow, now);
+    target->config = *config;
+    target->config.name = mem_dup(config->name, strlen(config->name));
+    target->flow = flow;
+    target->available = true;
+    concurrency_init(&target->concurrency, config->concurrency, config->abort_hold_ns,
+                     config->unclean_start, now);
+    list_push(&flow->targets, &target->node);
+    return target;
+}
+
+void target_free(struct target *target)
+{
+    concurrency_done(&target->concurrency);
+    free((char *)(uintptr_t)target->config.name);
+    free(target);
+}
+
+void flow_target_available(struct target *target, bool available)
+{
+    target->available = available;
+}
+
+struct concurrency *flow_target_concurrency(struct target *target)
+{
+    return &target->concurrency;
+}
+
+/* ---- routes ---- */
+
+static void route_init_lists(struct route *route)
+{
+    for (int state = 0; state < MESSAGE_STATE__COUNT; state++) {
+        list_init(&route->lists[state]);
+    }
+    heap_init(&route->deadlines);
+    heap_init(&route->leases);
+    /* So that no pump allocates: everything outside a call, and the calls. */
+    size_t most = HELD_MAX + route->config.target->concurrency.bound;
+    heap_reserve(&route->deadlines, most);
+    heap_reserve(&route->leases, most);
+    map_init(&route->groups, most + HELD_MAX, rng_next(&route->flow->rng));
+}
+
+static void flow_grow(struct flow *flow, struct route *route)
+{
+    size_t count = (size_t)flow->route_count + 1;
+    struct route **routes = MEM_NEW_ARRAY(count, struct route *);
+
+    if (flow->route_count > 0) {
+        memcpy(routes, flow->routes, flow->route_count * sizeof(routes[0]));
+    }
+    free(flow->routes);
+    free(flow->reservations);
+    flow->routes = routes;
+    flow->routes[flow->route_count++] = route;
+    flow->reservations = MEM_NEW_ARRAY(count * LIMIT_SET_MAX, struct reservation);
+    list_push(&flow->order, &route->node);
+}
+
+struct route *flow_route_add(struct flow *flow, const struct route_config *config, mono_ns now)
+{
+    struct route *route = MEM_NEW(struct route);
+    const struct target_config *target = &config->target->config;
+
+    now = flow_time(flow, now);
+    route->flow = flow;
+    route->config = *config;
+    route->config.name = mem_dup(config->name, strlen(config->name));
+    if (route->config.weight == 0) {
+        route->config.weight = 1;
+    }
+    route->paused = config->paused;
+    route->accounted_at = now;
+    route->rate.since = now;
+    route->has_share = config->concurrency > 0;
+    if (route->has_share) {
+        concurrency_init(&route->share, config->concurrency, target->abort_hold_ns,
+                         target->unclean_start, now);
+    }
+    route_init_lists(route);
+    flow_grow(flow, route);
+    return route;
+}
+
+static void groups_free(struct route *route)
+{
+    size_t cursor = 0;
+    void *group;
+
+    while (map_each(&route->groups, &cursor, &(struct str){0}, &group)) {
+        free(group);
+    }
+    map_done(&route->groups);
+}
+
+void route_free(struct route *route)
+{
+    for (int state = MESSAGE_BUFFERED; state < MESSAGE_STATE__COUNT; state++) {
+        LIST_FOR(&route->lists[state], node)
+        {
+            struct message *message = LIST_ENTRY(node, struct message, node);
+            list_remove(&route->lists[state], node);
+            message_free(message);
+        }
+    }
+    groups_free(route);
+    heap_done(&route->deadlines);
+    heap_done(&route->leases);
+    if (route->has_share) {
+        concurrency_done(&route->share);
+    }
+    free((char *)(uintptr_t)route->config.name);
+    free(route);
+}
+
+void flow_route_pause(struct route *route, bool paused)
+{
+    route->paused = paused;
+}
+
+struct route *flow_route_find(const struct flow *flow, const char *name)
+{
+    for (uint32_t i = 0; i < flow->route_count; i++) {
+        if (strcmp(flow->routes[i]->config.name, name) == 0) {
+            return flow->routes[i];
+        }
+    }
+    return NULL;
+}
+
+struct route *flow_route_at(const struct flow *flow, uint32_t index)
+{
+    return index < flow->route_count ? flow->routes[index] : NULL;
+}
+
+const struct route_config *flow_route_config(const struct route *route)
+{
+    return &route->config;
+}
+
+void flow_route_stats(const struct route *route, struct route_stats *ret)
+{
+    *ret = (struct route_stats){
+        .receives_outstanding = route->receiving ? 1 : 0,
+        .paused = route->paused,
+        .draining = route->draining,
+        .blocked_by = route->lists[MESSAGE_READY].count > 0 ? route->blocked_by : LIMIT_REASON_NONE,
+        .started = route->started,
+        .received = route->received,
+        .retries = route->retries,
+        .leases_lost = route->leases_lost,
+    };
+    for (int state = 0; state < MESSAGE_STATE__COUNT; state++) {
+        ret->held[state] = (uint32_t)route->lists[state].count;
+    }
+    memcpy(ret->throttle_wait_ns, route->throttle_wait_ns, sizeof(ret->throttle_wait_ns));
+    memcpy(ret->settled, route->settled, sizeof(ret->settled));
+    memcpy(ret->outcomes, route->outcomes, sizeof(ret->outcomes));
+}
+
+void route_account(struct route *route, mono_ns now)
+{
+    int64_t passed = now - route->accounted_at;
+
+    if (passed > 0) {
+        int64_t waiting = (int64_t)route->lists[MESSAGE_READY].count;
+        route->throttle_wait_ns[route->blocked_by] += passed * waiting;
+        route->accounted_at = now;
+    }
+}
+
+/* ---- admission ---- */
+
+static struct limit_verdict no(enum limit_reason reason, mono_ns at)
+{
+    return (struct limit_verdict){.admit = false, .reason = reason, .at = at};
+}
+
+/* A heavier call that has waited longer for permits of the same limit goes first; otherwise light
+ * calls would take every permit as it comes free. */
+static const struct reservation *reserved_by(const struct route *route)
+{
+    const struct flow *flow = route->flow;
+
+    for (uint32_t i = 0; i < flow->reservation_count; i++) {
+        const struct reservation *r = &flow->reservations[i];
+        for (uint32_t j = 0; r->weight > route->config.weight && j < route->config.limits.count;
+             j++) {
+            if (route->config.limits.limits[j] == r->limit) {
+                return r;
+            }
+        }
+    }
+    return NULL;
+}
+
+struct limit_verdict route_admit(struct route *route, mono_ns now)
+{
+    struct target *target = route->config.target;
+    struct limit_verdict verdict;
+
+    if (route->paused) {
+        return no(LIMIT_REASON_PAUSED, MONO_NEVER);
+    }
+    if (!target->available) {
+        return no(LIMIT_REASON_UNAVAILABLE, MONO_NEVER);
+    }
+    if (route->gate_until > now) {
+        return no(LIMIT_REASON_GATE, route->gate_until);
+    }
+    verdict = concurrency_check(&target->concurrency, now);
+    if (!verdict.admit) {
+        return verdict;
+    }
+    if (route->has_share) {
+        verdict = concurrency_check(&route->share, now);
+        if (!verdict.admit) {
+            return verdict.reason == LIMIT_REASON_CONCURRENCY
+                       ? no(LIMIT_REASON_ROUTE_CONCURRENCY, verdict.at)
+                       : verdict;
+        }
+    }
+    const struct reservation *reservation = reserved_by(route);
+    if (reservation != NULL) {
+        return no(LIMIT_REASON_PERMIT, reservation->until);
+    }
+    return limit_set_check(&route->config.limits, route->config.weight, now);
+}
+
+void route_reserve(struct route *route, mono_ns now)
+{
+    struct flow *flow = route->flow;
+
+    for (uint32_t i = 0; i < route->config.limits.count; i++) {
+        struct limit *limit = route->config.limits.limits[i];
+        struct limit_verdict verdict = limit_check(limit, route->config.weight, now);
+        if (!verdict.admit) {
+            flow->reservations[flow->reservation_count++] =
+                (struct reservation){limit, route->config.weight, verdict.at};
+        }
+    }
+}

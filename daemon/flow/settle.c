@@ -1,0 +1,75 @@
+/*
+ * The way out: the queue is told, again if that failed and the message is still ours, and then the
+ * message is freed. The next of its group is called only then.
+ */
+#include "flow_internal.h"
+
+static void message_finish(struct message *message, mono_ns now)
+{
+    struct route *route = message->route;
+
+    SL_ASSERT(message->state == MESSAGE_SETTLING && !message->settling && !message->extending);
+    heap_remove(&route->deadlines, &message->deadline);
+    heap_remove(&route->leases, &message->lease);
+    group_leave(message, now);
+    message_move(message, MESSAGE_NEW);
+    message->settled = true;
+    route->settled[message->settle]++;
+    message_free(message);
+}
+
+void settle_begin(struct message *message, enum settle how, int64_t delay_ns, mono_ns now)
+{
+    struct route *route = message->route;
+
+    route_account(route, now);
+    if (message->state != MESSAGE_SETTLING) {
+        if (message->group_state != NULL && message->group_state->active != message) {
+            group_leave(message, now);
+        }
+        message_move(message, MESSAGE_SETTLING);
+    }
+    message->settle = how;
+    message->settle_delay_ns = delay_ns;
+    lease_schedule(message);
+    heap_set(&route->deadlines, &message->deadline, now);
+}
+
+void settle_run(struct message *message, mono_ns now)
+{
+    struct route *route = message->route;
+    struct flow *flow = route->flow;
+
+    heap_remove(&route->deadlines, &message->deadline);
+    if (message->extending) {
+        return; /* flow_extended brings it back */
+    }
+    if (message->settle == SETTLE_LOST) {
+        message_finish(message, now);
+        return;
+    }
+    message->settling = true;
+    lease_schedule(message);
+    flow->ops->settle(flow->context, message, message->settle, message->settle_delay_ns);
+}
+
+void flow_settled(struct message *message, int error, mono_ns now)
+{
+    struct route *route = message->route;
+
+    now = flow_time(route->flow, now);
+    SL_ASSERT(message->state == MESSAGE_SETTLING && message->settling);
+    message->settling = false;
+    if (error == 0) {
+        message_finish(message, now);
+        return;
+    }
+    uint32_t failures = message->settle_failures++;
+    heap_set(&route->deadlines, &message->deadline,
+             mono_add(now, backoff_ns(SETTLE_BACKOFF_NS, failures, &route->flow->rng)));
+    lease_schedule(message);
+    if (message
+            ->lease_lost) { /* its lease ended during the call, and now it could not be settled */
+        settle_begin(message, SETTLE_LOST, 0, now);
+    }
+}
