@@ -109,7 +109,7 @@ static int check_good(const char *filename, const struct settings *settings, boo
     if (print) {
         return print_text(settings_dump, settings);
     }
-    (void)printf("%s: good: %u routes, %u queues, %u targets, %u limits\n", filename,
+    (void)printf("%s: good (routes: %u, queues: %u, targets: %u, limits: %u)\n", filename,
                  settings->routes.count, settings->queues.count, settings->targets.count,
                  settings->limits.count);
     return EXIT_GOOD;

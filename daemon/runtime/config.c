@@ -84,6 +84,13 @@ static void found_text(const struct config_row *row, const struct json_value *va
     buf_done(&text);
 }
 
+static const char *type_text(const struct json_value *value)
+{
+    static const char *const texts[] = {"null",     "true or false", "a number",
+                                        "a string", "a list",        "an object"};
+    return texts[json_type(value)];
+}
+
 /* "found X; allowed: Y<more>" */
 static void report_value(struct reader *r, int code, const struct config_row *row,
                          const struct json_value *value, const char *more)
@@ -273,8 +280,7 @@ static void read_map(struct reader *r, const struct config_row *row, const struc
             REPORT(r, ERR_INVALID, "found an empty name; give it a name or remove it");
         } else if (text.ptr == NULL || text.len > MAP_VALUE_MAX) {
             REPORT(r, ERR_INVALID, "found %s; allowed: a string of at most %d bytes",
-                   text.ptr == NULL ? json_type_name(json_type(item)) : "a longer one",
-                   MAP_VALUE_MAX);
+                   text.ptr == NULL ? type_text(item) : "a longer one", MAP_VALUE_MAX);
         } else {
             map.items[map.count++] =
                 (struct config_pair){mem_dup(key.ptr, key.len), mem_dup(text.ptr, text.len)};
@@ -308,8 +314,7 @@ static void read_entry(struct reader *r, const struct config_row *row,
     if (json_type(value) == JSON_OBJECT) {
         read_object(r, pattern, value, entry);
     } else {
-        REPORT(r, ERR_INVALID, "found a %s; allowed: an object {…}",
-               json_type_name(json_type(value)));
+        REPORT(r, ERR_INVALID, "found %s; allowed: an object {…}", type_text(value));
     }
     path_cut(r, before);
 }
@@ -496,8 +501,7 @@ int config_parse(const struct config_table *table, struct str text, void *root,
     if (json_type(json.root) == JSON_OBJECT) {
         read_object(&r, "", json.root, root);
     } else {
-        REPORT(&r, ERR_INVALID, "found a %s; allowed: an object {…}",
-               json_type_name(json_type(json.root)));
+        REPORT(&r, ERR_INVALID, "found %s; allowed: an object {…}", type_text(json.root));
     }
     buf_done(&r.path);
     json_done(&json);

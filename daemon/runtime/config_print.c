@@ -204,17 +204,6 @@ static bool is_live(const struct config_row *row)
     return is_group(row) || row->fallback != NULL || (row->flags & CONFIG_REQUIRED) != 0;
 }
 
-static bool has_live_after(const struct printer *p, const char *pattern, uint32_t i)
-{
-    for (i = config_row_child(p->table, pattern, i + 1); i < p->table->count;
-         i = config_row_child(p->table, pattern, i + 1)) {
-        if (is_live(&p->table->rows[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Words of the text as // lines no longer than the file is wide. */
 static void write_comment(struct printer *p, struct str text)
 {
@@ -302,7 +291,8 @@ static void example_object(struct printer *p, const char *pattern)
         buf_adds(p->out, is_live(row) ? "" : "// ");
         write_key(p, str_from(config_row_key(row)));
         example_value(p, row);
-        buf_adds(p->out, !is_live(row) || has_live_after(p, pattern, i) ? "," : "");
+        /* Also after the last one: a line below it can be uncommented as it is. */
+        buf_addc(p->out, ',');
     }
     p->depth--;
     new_line(p);

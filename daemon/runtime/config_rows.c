@@ -109,7 +109,12 @@ int config_row_describe(const struct config_row *row, struct buf *out)
         buf_adds(out, "a list of objects [{…}]");
         break;
     case CONFIG_STRING:
-        buf_addf(out, "a string of %lld to %lld bytes", (long long)row->min, (long long)row->max);
+        if (row->min < row->max) {
+            buf_addf(out, "a string of %lld to %lld bytes", (long long)row->min,
+                     (long long)row->max);
+        } else {
+            buf_addf(out, "a string of %lld bytes", (long long)row->max);
+        }
         break;
     case CONFIG_NAME:
         buf_addf(out, "a name: 1 to %u of A-Z a-z 0-9 _ -", CONFIG_NAME_MAX);
@@ -232,7 +237,7 @@ const char *config_suggest(struct str found, const char *(*next)(void *context, 
         uint32_t distance = edit_distance(found, text);
         /* A third of the word may be wrong. */
         size_t longer = found.len > text.len ? found.len : text.len;
-        if (distance < best_distance && distance <= (longer + 2) / 3) {
+        if (distance < best_distance && distance <= (longer + 2) / 3 && distance < longer) {
             best = candidate;
             best_distance = distance;
         }
