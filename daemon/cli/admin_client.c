@@ -36,9 +36,9 @@ static int run(struct call *call, const struct http_call_request *request)
     int error;
 
     call->loop = loop_new();
-    call->client = http_client_new(call->loop, &(struct http_client_config){
-                                                   .response_max_bytes = (size_t)8 << 20,
-                                                   .user_agent = "sluice/" SLUICE_VERSION});
+    call->client = http_client_new(
+        call->loop, &(struct http_client_config){.response_max_bytes = (size_t)8 << 20,
+                                                 .user_agent = "sluice/" SLUICE_VERSION});
     error = http_client_submit(call->client, request, &events, call, &running);
     if (error != 0) {
         http_client_close(call->client);
@@ -67,10 +67,11 @@ int admin_client_call(const char *data_dir, const char *method, const char *path
     snprintf(socket_path, sizeof(socket_path), "%s/admin.sock", data_dir);
     snprintf(url, sizeof(url), "http://localhost%s", path);
     if (access(socket_path, F_OK) != 0) {
-        return error_set(e, ERR_CONNECT, socket_path,
-                         "no daemon runs on this data directory; start it with `sluice run --data-dir "
-                         "%s`, or name the right directory with --data-dir",
-                         data_dir);
+        return error_set(
+            e, ERR_CONNECT, socket_path,
+            "no daemon runs on this data directory; start it with `sluice run --data-dir "
+            "%s`, or name the right directory with --data-dir",
+            data_dir);
     }
     error = run(&call, &request);
     if (error != 0) {

@@ -28,7 +28,8 @@ static const char route_usage[] =
     "       sluice route limit NAME N/W [--limit LIMIT] [--data-dir DIR]\n\n"
     "pause    stops receiving and calling; calls in flight end\n"
     "resume   goes on\n"
-    "limit    a new rate at once (5/1s, 100/m), until the daemon ends; history is kept, so the change\n"
+    "limit    a new rate at once (5/1s, 100/m), until the daemon ends; history is kept, so the "
+    "change\n"
     "         itself never lets more through than the larger of the two allows\n";
 
 /* Options may stand anywhere; what is left are the words. False: said what is wrong. */
@@ -115,25 +116,25 @@ static void print_limits(const struct json_value *limits)
         double seconds = json_number(json_get(l, "per_seconds"));
         config_duration_text((int64_t)(seconds * 1e9 + 0.5), per, sizeof(per));
         snprintf(rate, sizeof(rate), "%lld/%s", number(l, "requests"), per);
-        printf("%-20.*s %-14s %-10.*s %12lld %12lld\n", STR_FMT(json_string(json_get(l, "name"))), rate,
-               STR_FMT(json_string(json_get(l, "hold"))), number(l, "free_permits"),
+        printf("%-20.*s %-14s %-10.*s %12lld %12lld\n", STR_FMT(json_string(json_get(l, "name"))),
+               rate, STR_FMT(json_string(json_get(l, "hold"))), number(l, "free_permits"),
                number(l, "window_peak"));
     }
 }
 
 static void print_routes(const struct json_value *routes)
 {
-    printf("%-20s %-8s %-20s %-8s %8s %8s %8s %10s  %s\n", "ROUTE", "STATE", "QUEUE", "READY", "WAITING",
-           "FLIGHT", "STARTED", "DELIVERED", "HELD BY");
+    printf("%-20s %-8s %-20s %-8s %8s %8s %8s %10s  %s\n", "ROUTE", "STATE", "QUEUE", "READY",
+           "WAITING", "FLIGHT", "STARTED", "DELIVERED", "HELD BY");
     for (const struct json_value *r = json_first(routes); r != NULL; r = json_next(r)) {
         const char *state = json_bool(json_get(r, "draining")) ? "draining"
                             : json_bool(json_get(r, "paused")) ? "paused"
                                                                : "running";
         printf("%-20.*s %-8s %-20.*s %-8lld %8lld %8lld %8lld %10lld  %.*s\n",
                STR_FMT(json_string(json_get(r, "name"))), state,
-               STR_FMT(json_string(json_get(r, "queue"))), number(r, "ready") + number(r, "buffered"),
-               number(r, "waiting"), number(r, "in_flight"), number(r, "started"),
-               number(json_get(r, "settled"), "ack"),
+               STR_FMT(json_string(json_get(r, "queue"))),
+               number(r, "ready") + number(r, "buffered"), number(r, "waiting"),
+               number(r, "in_flight"), number(r, "started"), number(json_get(r, "settled"), "ack"),
                STR_FMT(json_string(json_get(r, "blocked_by"))));
     }
 }

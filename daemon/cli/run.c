@@ -10,7 +10,8 @@
 
 static const char usage[] =
     "usage: sluice run [--config FILE] [--data-dir DIR]\n\n"
-    "Runs the daemon in the foreground until SIGTERM or SIGINT, which drain; a second one ends at once.\n"
+    "Runs the daemon in the foreground until SIGTERM or SIGINT, which drain; a second one ends at "
+    "once.\n"
     "Without --config it is an SQS server: embedded queue, SQS API on 127.0.0.1:9324, health and\n"
     "metrics on 127.0.0.1:9325, no routes. The queue lies in the data directory: --data-dir, else\n"
     "$STATE_DIRECTORY, else $XDG_STATE_HOME/sluice.\n";
@@ -108,7 +109,8 @@ int cli_run(int argc, char **argv)
     if (settings == NULL) {
         return EXIT_CODE_REFUSED;
     }
-    if (datadir_resolve(options.data_dir != NULL ? options.data_dir : settings->data_dir, directory, &e) != 0) {
+    if (datadir_resolve(options.data_dir != NULL ? options.data_dir : settings->data_dir, directory,
+                        &e) != 0) {
         fprintf(stderr, "sluice: %s\n", e.text);
         settings_free(settings);
         return EXIT_CODE_USAGE;

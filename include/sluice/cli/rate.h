@@ -9,7 +9,9 @@
 
 #include <stdint.h>
 
-/* ERR_SYNTAX or ERR_RANGE with *e saying what is allowed. "5" alone means per second; s, m, h mean one of it. */
-SL_MUST_CHECK int rate_parse(struct str text, uint32_t *ret_requests, int64_t *ret_per_ns, struct error *e);
+/* ERR_SYNTAX or ERR_RANGE with *e saying what is allowed. "5" alone means per second; s, m, h mean
+ * one of it. */
+SL_MUST_CHECK int rate_parse(struct str text, uint32_t *ret_requests, int64_t *ret_per_ns,
+                             struct error *e);
 
 #endif
