@@ -4,6 +4,7 @@
  * looked at.
  */
 #include "sluice/aws/sqs_client.h"
+#include "sluice/base/json.h"
 #include "sluice/base/mem.h"
 #include "sluice/deliver/source.h"
 #include "sluice/runtime/log.h"

@@ -132,6 +132,11 @@ void flow_route_pause(struct route *route, bool paused)
     route->paused = paused;
 }
 
+void flow_route_dead_letter(struct route *route, bool has_dead_letter)
+{
+    route->config.has_dead_letter = has_dead_letter;
+}
+
 struct route *flow_route_find(const struct flow *flow, const char *name)
 {
     for (uint32_t i = 0; i < flow->route_count; i++) {

@@ -102,6 +102,8 @@ void flow_source_hint(struct route *route);
 
 /* ---- control ---- */
 void flow_route_pause(struct route *route, bool paused);
+/* The source found out whether its queue has a dead-letter queue. */
+void flow_route_dead_letter(struct route *route, bool has_dead_letter);
 /* Stop receiving, hand back everything that is not in flight, let attempts end. */
 void flow_drain(struct flow *flow, mono_ns now);
 bool flow_is_drained(const struct flow *flow); /* holds no message and no receive is outstanding */
