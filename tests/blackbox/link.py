@@ -86,17 +86,21 @@ class Link:
             return len(events) >= count and events[count - 1]
         return support.wait_until(come, 10, f"link_tool says {name}")
 
-    def switch(self, sig):
-        seen = len(self.events("black_hole"))
+    def ask(self, sig, event):
+        seen = len(self.events(event))
         self.tool.kill(sig)
-        self.wait_event("black_hole", seen + 1)
+        return self.wait_event(event, seen + 1)
+
+    def stats_now(self):
+        """The statistics so far, by direction; under_way: packets inside the link."""
+        return self.ask(signal.SIGHUP, "stats")
 
     def black_hole(self):
         """From its return on nothing arrives at either end, not even what is under way."""
-        self.switch(signal.SIGUSR1)
+        self.ask(signal.SIGUSR1, "black_hole")
 
     def restore(self):
-        self.switch(signal.SIGUSR2)
+        self.ask(signal.SIGUSR2, "black_hole")
 
     def command_in_a(self, *command):
         return ["nsenter", f"--net={self.namespace_a}", "--", *command]
