@@ -19,7 +19,7 @@ struct metric_family {
     struct metrics *metrics;
     enum metric_type type;
     const char *name, *help;
-    const char *const *label_names;
+    const char *label_names[METRIC_LABELS_MAX];
     uint32_t label_count;
     double bounds[METRIC_BUCKETS_MAX];
     uint32_t bound_count;
@@ -101,11 +101,11 @@ struct metric_family *metrics_family(struct metrics *metrics, enum metric_type t
     family->type = type;
     family->name = name;
     family->help = help;
-    family->label_names = label_names;
-    while (label_names != NULL && label_names[family->label_count] != NULL) {
+    for (uint32_t i = 0; label_names != NULL && label_names[i] != NULL; i++) {
+        SL_ASSERT(i < METRIC_LABELS_MAX);
+        family->label_names[i] = label_names[i];
         family->label_count++;
     }
-    SL_ASSERT(family->label_count <= METRIC_LABELS_MAX);
     list_init(&family->series);
     list_push(&metrics->families, &family->node);
     return family;

@@ -27,7 +27,8 @@ struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 
 /* label_names: NULL-terminated array or NULL. bounds: histogram only, ascending, +Inf is added. The
- * strings must outlive the registry (literals). The same name twice is a bug (asserts). */
+ * strings must outlive the registry (literals); the arrays are copied. The same name twice is a bug
+ * (asserts). */
 struct metric_family *metrics_family(struct metrics *metrics, enum metric_type type,
                                      const char *name, const char *help,
                                      const char *const *label_names);
