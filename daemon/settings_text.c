@@ -111,7 +111,7 @@ static const char *authority_problem(struct str authority)
 
 const char *settings_url_problem(struct str url)
 {
-    struct str rest = url;
+    struct str rest;
     for (size_t i = 0; i < url.len; i++) {
         unsigned char c = (unsigned char)url.ptr[i];
         if (c <= ' ' || c >= 0x7f) {

@@ -110,7 +110,10 @@ static void test_promtool(void **state)
 {
     (void)state;
     struct buf out;
-    if (system("command -v promtool >/dev/null 2>&1") != 0) {
+    FILE *promtool = popen("command -v promtool", "re");
+    assert_non_null(promtool);
+    bool installed = fgetc(promtool) != EOF;
+    if (pclose(promtool) != 0 || !installed) {
         print_message("SKIP: promtool is not installed (package prometheus)\n");
         skip();
     }
@@ -118,7 +121,7 @@ static void test_promtool(void **state)
     struct process_metrics *process = process_metrics_new(metrics);
     buf_init(&out, 65536);
     assert_int_equal(prometheus_render(metrics, &out), 0);
-    FILE *promtool = popen("promtool check metrics", "we");
+    promtool = popen("promtool check metrics", "we");
     assert_non_null(promtool);
     assert_int_equal(fwrite(buf_str(&out).ptr, 1, out.len, promtool), out.len);
     assert_int_equal(pclose(promtool), 0);
