@@ -1,0 +1,601 @@
+/*
+ * The scripted queue: what SQS (a lease, a receipt handle that gets stale) or the embedded queue
+ * (held until settled) does with messages, and what goes wrong with either.
+ */
+#include "sim_internal.h"
+
+#include "sluice/base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ENDLESS_AHEAD 2000u /* visible messages of an endless queue */
+#define POLL_NS       (20 * NS_PER_S)
+#define RECEIVE_MAX   1000u
+
+static void answer_when_visible(struct sim_queue *queue);
+
+/* ---- records ---- */
+
+static void record_show(struct sim_record *record)
+{
+    struct sim_group *group = &record->queue->groups[record->group];
+    struct list_node *before = &group->visible.head;
+
+    SL_ASSERT(record->place != SIM_VISIBLE);
+    record->place = SIM_VISIBLE;
+    if (record->queue->config.groups > 0) { /* back to its place in the order */
+        LIST_FOR(&group->visible, node)
+        {
+            if (LIST_ENTRY(node, struct sim_record, node)->sequence > record->sequence) {
+                before = node;
+                break;
+            }
+        }
+    }
+    list_insert_before(&group->visible, before, &record->node);
+}
+
+static void record_take_off(struct sim_record *record)
+{
+    if (record->place == SIM_VISIBLE) {
+        list_remove(&record->queue->groups[record->group].visible, &record->node);
+    } else if (record->place == SIM_HIDDEN) {
+        SL_ASSERT(record->queue->groups[record->group].hidden > 0);
+        record->queue->groups[record->group].hidden--;
+        sim_clock_clear(&record->queue->sim->clock, &record->hidden);
+    }
+}
+
+static void record_hide(struct sim_record *record, mono_ns until)
+{
+    record_take_off(record);
+    record->place = SIM_HIDDEN;
+    record->queue->groups[record->group].hidden++;
+    if (until != MONO_NEVER) {
+        sim_clock_set(&record->queue->sim->clock, &record->hidden, until);
+    }
+}
+
+static void on_visible(void *context, mono_ns now)
+{
+    struct sim_record *record = context;
+
+    (void)now;
+    record_take_off(record);
+    record_show(record);
+    answer_when_visible(record->queue);
+}
+
+void sim_record_unref(struct sim_record *record)
+{
+    SL_ASSERT(record->references > 0);
+    if (--record->references > 0) {
+        return;
+    }
+    list_remove(&record->queue->records, &record->all);
+    free(record);
+}
+
+/* Out of the queue for good. */
+static void record_end(struct sim_record *record, enum sim_place place)
+{
+    struct sim_queue *queue = record->queue;
+
+    if (record->place == SIM_GONE || record->place == SIM_DEAD) {
+        return;
+    }
+    record_take_off(record);
+    record->place = place;
+    queue->live--;
+    if (place == SIM_GONE) {
+        queue->report.acked++;
+        queue->report.lost += record->deliveries == 0 ? 1 : 0; /* I3 */
+    }
+    sim_record_unref(record);
+    answer_when_visible(queue); /* its group may go on */
+}
+
+void sim_record_called(struct sim_record *record, mono_ns now)
+{
+    struct sim_queue_report *report = &record->queue->report;
+    double wait_s = (double)(now - record->sent_at) / (double)NS_PER_S;
+
+    if (record->called) {
+        return;
+    }
+    record->called = true;
+    record->queue->waits++;
+    report->wait_mean_s += (wait_s - report->wait_mean_s) / (double)record->queue->waits;
+    report->wait_max_s = wait_s > report->wait_max_s ? wait_s : report->wait_max_s;
+}
+
+void sim_record_arrived(struct sim_record *record)
+{
+    struct sim_queue *queue = record->queue;
+
+    if (queue->config.groups == 0 || record->deliveries > 0) {
+        return; /* no order, or a repetition */
+    }
+    LIST_FOR(&queue->records, node)
+    {
+        struct sim_record *other = LIST_ENTRY(node, struct sim_record, all);
+        if (other->group == record->group && other->sequence < record->sequence &&
+            other->deliveries == 0 && other->place != SIM_DEAD) {
+            queue->report.order_broken++; /* I7 */
+            return;
+        }
+    }
+}
+
+void sim_record_done(struct sim_record *record)
+{
+    if (record->deliveries++ == 0) {
+        record->queue->report.delivered++;
+    } else {
+        record->queue->report.repeated++;
+    }
+}
+
+/* ---- sending ---- */
+
+static void send_one(struct sim_queue *queue, mono_ns now)
+{
+    struct sim_record *record = MEM_NEW(struct sim_record);
+
+    record->queue = queue;
+    record->place = SIM_GONE;
+    record->references = 1; /* of the queue, until it is deleted or dead */
+    record->sequence = queue->next_sequence++;
+    record->group = (uint32_t)(record->sequence % queue->group_count);
+    record->sent_at = now;
+    record->hidden.fire = on_visible;
+    record->hidden.context = record;
+    (void)snprintf(record->id, sizeof(record->id), "m%llu", (unsigned long long)record->sequence);
+    (void)snprintf(record->group_id, sizeof(record->group_id), "g%u", record->group);
+    list_push(&queue->records, &record->all);
+    queue->report.sent++;
+    queue->live++;
+    record_show(record);
+}
+
+void sim_send(struct sim *sim, uint32_t queue_index, uint32_t count)
+{
+    struct sim_queue *queue = sim->queues[queue_index];
+
+    for (uint32_t i = 0; i < count; i++) {
+        send_one(queue, sim->clock.now);
+    }
+    answer_when_visible(queue);
+}
+
+static void on_burst(void *context, mono_ns now)
+{
+    struct sim_queue *queue = context;
+
+    for (uint32_t i = 0; i < queue->config.burst_count; i++) {
+        send_one(queue, now);
+    }
+    if (--queue->bursts_left > 0) {
+        sim_clock_set(&queue->sim->clock, &queue->burst, now + queue->config.burst_every_ns);
+    }
+    answer_when_visible(queue);
+}
+
+static void next_arrival(struct sim_queue *queue, mono_ns now)
+{
+    double mean_ns = (double)NS_PER_S / queue->config.arrivals_per_second;
+
+    sim_clock_set(&queue->sim->clock, &queue->arrival,
+                  now + (int64_t)rng_exponential(&queue->sim->rng, mean_ns));
+}
+
+static void on_arrival(void *context, mono_ns now)
+{
+    struct sim_queue *queue = context;
+
+    send_one(queue, now);
+    next_arrival(queue, now);
+    answer_when_visible(queue);
+}
+
+/* ---- receiving ---- */
+
+/* The next message that may be received, of each group in turn. */
+static struct sim_record *next_visible(struct sim_queue *queue, const bool *taken)
+{
+    for (uint32_t i = 0; i < queue->group_count; i++) {
+        uint32_t index = (queue->group_turn + i) % queue->group_count;
+        struct sim_group *group = &queue->groups[index];
+        struct list_node *first = list_first(&group->visible);
+        /* A group with messages out is locked, but for those of this same receive. */
+        bool locked = queue->config.groups > 0 && group->hidden > 0 && !taken[index];
+        if (first != NULL && !locked) {
+            queue->group_turn = index;
+            return LIST_ENTRY(first, struct sim_record, node);
+        }
+    }
+    return NULL;
+}
+
+static void pick(struct sim_queue *queue, struct sim_record *record, mono_ns now)
+{
+    const struct sim_queue_config *config = &queue->config;
+    bool twice = sim_chance(queue->sim, config->duplicate_share);
+
+    record->receive_count++;
+    record->generation++;
+    if (record->receive_count > queue->report.receive_count_max) {
+        queue->report.receive_count_max = record->receive_count;
+    }
+    queue->report.received++;
+    record_hide(record, config->visibility_ns > 0
+                            ? now + (twice ? NS_PER_MS : config->visibility_ns)
+                            : MONO_NEVER);
+    record->references++;
+    queue->picked[queue->picked_count++] = record;
+}
+
+/* The server's side of a receive. */
+static void pick_all(struct sim_queue *queue, mono_ns now)
+{
+    bool *taken = MEM_NEW_ARRAY(queue->group_count, bool);
+    struct sim_record *record;
+
+    queue->picked_count = 0;
+    while (queue->picked_count < queue->ask_max && (record = next_visible(queue, taken)) != NULL) {
+        uint32_t most = queue->config.max_receives;
+        taken[record->group] = true;
+        if (most > 0 && record->receive_count >= most) {
+            queue->report.dead_by_receives++;
+            record_end(record, SIM_DEAD);
+            continue;
+        }
+        pick(queue, record, now);
+        if (queue->config.endless) {
+            send_one(queue, now);
+        }
+    }
+    queue->picked_at = now;
+    free(taken);
+}
+
+static void answer(struct sim_queue *queue, int error)
+{
+    queue->polling = false;
+    queue->answer_error = error;
+    sim_clock_clear(&queue->sim->clock, &queue->poll_end);
+    sim_clock_set(&queue->sim->clock, &queue->answer,
+                  sim_process_at(queue->sim, queue->sim->clock.now));
+}
+
+static void answer_when_visible(struct sim_queue *queue)
+{
+    if (!queue->polling) {
+        return;
+    }
+    queue->polling = false; /* while it is answered */
+    pick_all(queue, queue->sim->clock.now);
+    if (queue->picked_count > 0) {
+        answer(queue, 0);
+    } else {
+        queue->polling = true;
+    }
+}
+
+static void on_asked(void *context, mono_ns now)
+{
+    struct sim_queue *queue = context;
+    int64_t poll_ns = queue->config.poll_ns > 0 ? queue->config.poll_ns : POLL_NS;
+
+    queue->picked_count = 0;
+    if (sim_chance(queue->sim, queue->config.receive_fail_share)) {
+        answer(queue, ERR_TIMEOUT);
+        return;
+    }
+    queue->polling = true;
+    sim_clock_set(&queue->sim->clock, &queue->poll_end, now + poll_ns);
+    answer_when_visible(queue);
+}
+
+static void on_poll_end(void *context, mono_ns now)
+{
+    (void)now;
+    answer(context, 0);
+}
+
+static struct message *message_from(struct sim_queue *queue, struct sim_record *record)
+{
+    struct message *message = flow_message_new(queue->route->route);
+    struct sim_handle *handle = MEM_NEW(struct sim_handle);
+
+    list_push(&queue->handles, &handle->all);
+    handle->record = record;
+    handle->message = message;
+    handle->generation = record->generation;
+    message->source_data = handle;
+    message->id = str_from(record->id);
+    message->group = queue->config.groups > 0 ? str_from(record->group_id) : STR_NONE;
+    message->receive_count = record->receive_count;
+    message->received_at = queue->sim->clock.now;
+    message->visibility_ns = queue->config.visibility_ns;
+    message->lease_until =
+        message->visibility_ns > 0 ? queue->picked_at + message->visibility_ns : MONO_NEVER;
+    return message;
+}
+
+static void on_answer(void *context, mono_ns now)
+{
+    struct sim_queue *queue = context;
+    struct message *messages[RECEIVE_MAX];
+
+    for (uint32_t i = 0; i < queue->picked_count; i++) {
+        messages[i] = message_from(queue, queue->picked[i]);
+    }
+    queue->asked = false;
+    flow_received(queue->route->route, messages, queue->picked_count, queue->answer_error, now);
+    queue->picked_count = 0;
+}
+
+void sim_queue_receive(struct sim_queue *queue, uint32_t max)
+{
+    struct sim *sim = queue->sim;
+    uint32_t most = queue->config.receive_max;
+
+    SL_ASSERT(!queue->asked && max > 0); /* I5: one at a time */
+    queue->asked = true;
+    queue->report.receives++;
+    most = most == 0 || most > RECEIVE_MAX ? RECEIVE_MAX : most;
+    queue->ask_max = max < most ? max : most;
+    sim_clock_set(&sim->clock, &queue->asking,
+                  sim->clock.now + sim_latency_draw(&queue->config.receive_latency, &sim->rng));
+}
+
+void sim_queue_cancel(struct sim_queue *queue)
+{
+    if (queue->polling) {
+        answer(queue, ERR_CANCELED);
+    }
+}
+
+/* ---- settling and extending ---- */
+
+static void handle_unref(struct sim_handle *handle)
+{
+    struct sim_queue *queue = handle->record->queue;
+
+    if (handle->message == NULL && handle->running == 0) {
+        sim_record_unref(handle->record);
+        list_remove(&queue->handles, &handle->all);
+        free(handle);
+    }
+}
+
+/* The server's side. A handle is stale once the message was received again. */
+static int settle_apply(struct sim_handle *handle, mono_ns now)
+{
+    struct sim_record *record = handle->record;
+    bool stale = handle->generation != record->generation;
+
+    if (record->place == SIM_GONE || record->place == SIM_DEAD) {
+        return 0;
+    }
+    switch (handle->how) {
+    case SETTLE_ACK:
+        if (stale) {
+            return ERR_NOT_FOUND;
+        }
+        record_end(record, SIM_GONE);
+        return 0;
+    case SETTLE_DEAD_LETTER:
+        if (stale) {
+            return ERR_NOT_FOUND;
+        }
+        record->queue->report.dead++;
+        record_end(record, SIM_DEAD);
+        return 0;
+    default:
+        if (!stale && record->place == SIM_HIDDEN) {
+            if (handle->delay_ns > 0) {
+                record_hide(record, now + handle->delay_ns);
+            } else {
+                on_visible(record, now);
+            }
+        }
+        return 0;
+    }
+}
+
+static void on_settle(void *context, mono_ns now)
+{
+    struct sim_handle *handle = context;
+    struct sim_queue *queue = handle->record->queue;
+    struct sim *sim = queue->sim;
+
+    if (sim_chance(sim, queue->config.settle_fail_share)) {
+        handle->settle_error = ERR_TIMEOUT;
+    } else {
+        handle->settle_error = settle_apply(handle, now);
+        if (sim_chance(sim, queue->config.settle_lost_share)) {
+            handle->settle_error = ERR_TIMEOUT;
+        }
+    }
+    sim_clock_set(&sim->clock, &handle->settled, sim_process_at(sim, now));
+}
+
+static void on_settled(void *context, mono_ns now)
+{
+    struct sim_handle *handle = context;
+
+    handle->running--;
+    if (handle->message == NULL) {
+        handle_unref(handle);
+        return;
+    }
+    /* A stale handle: nothing is left to do with it. */
+    int error = handle->settle_error == ERR_NOT_FOUND ? 0 : handle->settle_error;
+    flow_settled(handle->message, error, now);
+}
+
+void sim_queue_settle(struct message *message, enum settle how, int64_t delay_ns)
+{
+    struct sim_handle *handle = message->source_data;
+    struct sim_queue *queue = handle->record->queue;
+    struct sim *sim = queue->sim;
+
+    SL_ASSERT(how != SETTLE_LOST);
+    handle->how = how;
+    handle->delay_ns = delay_ns;
+    handle->running++;
+    handle->settle = (struct sim_event){.fire = on_settle, .context = handle};
+    handle->settled = (struct sim_event){.fire = on_settled, .context = handle};
+    sim_clock_set(&sim->clock, &handle->settle,
+                  sim->clock.now + sim_latency_draw(&queue->config.settle_latency, &sim->rng));
+}
+
+static void on_extend(void *context, mono_ns now)
+{
+    struct sim_handle *handle = context;
+    struct sim_record *record = handle->record;
+    struct sim_queue *queue = record->queue;
+
+    if (sim_chance(queue->sim, queue->config.extend_fail_share)) {
+        handle->extend_error = ERR_TIMEOUT;
+    } else if (record->place != SIM_HIDDEN || record->generation != handle->generation) {
+        handle->extend_error = ERR_NOT_FOUND;
+    } else {
+        handle->extend_error = 0;
+        handle->lease_until = now + queue->config.visibility_ns;
+        sim_clock_set(&queue->sim->clock, &record->hidden, handle->lease_until);
+    }
+    sim_clock_set(&queue->sim->clock, &handle->extended, sim_process_at(queue->sim, now));
+}
+
+static void on_extended(void *context, mono_ns now)
+{
+    struct sim_handle *handle = context;
+
+    handle->running--;
+    if (handle->message == NULL) {
+        handle_unref(handle);
+        return;
+    }
+    flow_extended(handle->message, handle->extend_error, handle->lease_until, now);
+}
+
+void sim_queue_extend(struct message *message)
+{
+    struct sim_handle *handle = message->source_data;
+    struct sim_queue *queue = handle->record->queue;
+    struct sim *sim = queue->sim;
+
+    handle->running++;
+    handle->extend = (struct sim_event){.fire = on_extend, .context = handle};
+    handle->extended = (struct sim_event){.fire = on_extended, .context = handle};
+    sim_clock_set(&sim->clock, &handle->extend,
+                  sim->clock.now + sim_latency_draw(&queue->config.settle_latency, &sim->rng));
+}
+
+void sim_queue_message_done(struct message *message)
+{
+    struct sim_handle *handle = message->source_data;
+    struct sim_queue_report *report = &handle->record->queue->report;
+
+    handle->message = NULL;
+    if (message->settled) {
+        report->hand_backs += message->settle == SETTLE_RELEASE ? 1 : 0;
+        report->receives_uncalled += message->calls == 0 ? 1 : 0;
+    }
+    if (message->attempts > report->attempts_max) {
+        report->attempts_max = message->attempts;
+    }
+    handle_unref(handle);
+}
+
+/* ---- life ---- */
+
+/* The process died: what it held without a lease is visible when the queue is opened again. */
+void sim_queue_killed(struct sim_queue *queue)
+{
+    struct sim_clock *clock = &queue->sim->clock;
+
+    sim_clock_clear(clock, &queue->asking);
+    sim_clock_clear(clock, &queue->poll_end);
+    sim_clock_clear(clock, &queue->answer);
+    for (uint32_t i = 0; i < queue->picked_count; i++) {
+        sim_record_unref(queue->picked[i]); /* hidden, and nobody knows */
+    }
+    queue->picked_count = 0;
+    queue->asked = queue->polling = false;
+    if (queue->config.visibility_ns == 0) {
+        LIST_FOR(&queue->records, node)
+        {
+            struct sim_record *record = LIST_ENTRY(node, struct sim_record, all);
+            if (record->place == SIM_HIDDEN) {
+                record->generation++;
+                on_visible(record, clock->now);
+            }
+        }
+    }
+}
+
+bool sim_queue_is_empty(const struct sim_queue *queue)
+{
+    return queue->live == 0 && queue->bursts_left == 0;
+}
+
+static void queue_events(struct sim_queue *queue)
+{
+    queue->asking = (struct sim_event){.fire = on_asked, .context = queue};
+    queue->poll_end = (struct sim_event){.fire = on_poll_end, .context = queue};
+    queue->answer = (struct sim_event){.fire = on_answer, .context = queue};
+    queue->arrival = (struct sim_event){.fire = on_arrival, .context = queue};
+    queue->burst = (struct sim_event){.fire = on_burst, .context = queue};
+}
+
+struct sim_queue *sim_queue_new(struct sim *sim, const struct sim_queue_config *config)
+{
+    struct sim_queue *queue = MEM_NEW(struct sim_queue);
+    mono_ns now = sim->clock.now;
+
+    queue->sim = sim;
+    queue->config = *config;
+    queue->group_count = config->groups > 0 ? config->groups : 1;
+    queue->groups = MEM_NEW_ARRAY(queue->group_count, struct sim_group);
+    for (uint32_t i = 0; i < queue->group_count; i++) {
+        list_init(&queue->groups[i].visible);
+    }
+    list_init(&queue->records);
+    list_init(&queue->handles);
+    queue->picked = MEM_NEW_ARRAY(RECEIVE_MAX, struct sim_record *);
+    queue_events(queue);
+    for (uint32_t i = 0; i < (config->endless ? ENDLESS_AHEAD : config->backlog); i++) {
+        send_one(queue, now);
+    }
+    queue->bursts_left = config->bursts;
+    if (config->bursts > 0) {
+        sim_clock_set(&sim->clock, &queue->burst, now + config->burst_every_ns);
+    }
+    if (config->arrivals_per_second > 0) {
+        next_arrival(queue, now);
+    }
+    return queue;
+}
+
+void sim_queue_free(struct sim_queue *queue)
+{
+    LIST_FOR(&queue->handles, node)
+    {
+        free(LIST_ENTRY(node, struct sim_handle, all));
+    }
+    LIST_FOR(&queue->records, node)
+    {
+        struct sim_record *record = LIST_ENTRY(node, struct sim_record, all);
+        sim_clock_clear(&queue->sim->clock, &record->hidden);
+        list_remove(&queue->records, node);
+        free(record);
+    }
+    free(queue->groups);
+    free(queue->picked);
+    free(queue);
+}
