@@ -1,19 +1,21 @@
 /*
- * store: the embedded queue as the rest of the daemon sees it: asynchronous operations on one SQLite
- * file, done by one thread in the order of submission, many to a commit. A completion means: synced.
+ * store: the embedded queue as the rest of the daemon sees it: asynchronous operations on one
+ * SQLite file, done by one thread in the order of submission, many to a commit. A completion means:
+ * synced.
  *
- * An operation is the caller's structure; it completes exactly once, never before submit returned, on
- * the loop's thread. Long polls wait inside the store without polling: a waiter is served by the
+ * An operation is the caller's structure; it completes exactly once, never before submit returned,
+ * on the loop's thread. Long polls wait inside the store without polling: a waiter is served by the
  * send, expiry or release that makes a message visible.
  *
- * Two kinds of receive: for SQS clients (visibility timeout, receipt handle) and for routes (held: the
- * message belongs to this process, without expiry, until it is settled; what a killed process held is
- * visible again when the file is next opened). Thread: all functions on the loop's thread.
+ * Two kinds of receive: for SQS clients (visibility timeout, receipt handle) and for routes (held:
+ * the message belongs to this process, without expiry, until it is settled; what a killed process
+ * held is visible again when the file is next opened). Thread: all functions on the loop's thread.
  */
 #ifndef SLUICE_QUEUE_STORE_H
 #define SLUICE_QUEUE_STORE_H
 
 #include "sluice/base/clock.h"
+#include "sluice/base/heap.h"
 #include "sluice/base/list.h"
 #include "sluice/base/mem.h"
 #include "sluice/runtime/loop.h"
@@ -23,35 +25,44 @@
 struct store;
 
 struct store_config {
-    const char *path;        /* of the database file */
+    const char *path;           /* of the database file */
     struct str region, account; /* of ARNs */
 };
 
-/* Opens or creates the file, migrates, releases what a dead process held, starts the thread. Takes the time of
- * an integrity glance (header, application id, schema version): milliseconds. ERR_CORRUPT, ERR_VERSION, ERR_DENIED
- * … with *e telling what is wrong and how to recover; the file is left untouched then. */
-SL_MUST_CHECK int store_open(struct loop *loop, const struct store_config *config, struct store **ret, struct error *e);
-/* Waiting receives complete empty; pending operations are done; the thread ends; the file is closed; then
- * closed(context) on the loop and the store is freed. */
+/* Opens or creates the file, migrates, releases what a dead process held, starts the thread. Takes
+ * the time of an integrity glance (header, application id, schema version): milliseconds.
+ * ERR_CORRUPT, ERR_VERSION, ERR_DENIED … with *e telling what is wrong and how to recover; the file
+ * is left untouched then. */
+SL_MUST_CHECK int store_open(struct loop *loop, const struct store_config *config,
+                             struct store **ret, struct error *e);
+/* Waiting receives complete empty; pending operations are done; the thread ends; the file is
+ * closed; then closed(context) on the loop and the store is freed. */
 void store_close(struct store *store, void (*closed)(void *context), void *context);
+
+/* Private: the place of an operation inside the store. Zero-initialised by the caller. */
+struct queue;
+struct store_op {
+    struct list_node node, canceled_node;
+    struct heap_node deadline;
+    struct queue *waits_for; /* the queue among whose waiters it is */
+    mono_ns deadline_at;     /* 0: not yet known */
+    int kind;
+    bool parked, canceled, done;
+};
 
 /* ---- SQS actions ---- */
 struct store_request {
     enum sqs_action action;
-    const void *input;       /* struct sqs_…_in of the action, borrowed until completion */
-    struct str endpoint;     /* "http://host:port" for queue URLs in answers; borrowed */
-    struct arena *arena;     /* of the request: answers are allocated there, by the store's thread */
-    wall_ms wall;            /* SentTimestamp */
+    const void *input;   /* struct sqs_…_in of the action, borrowed until completion */
+    struct str endpoint; /* "http://host:port" for queue URLs in answers; borrowed */
+    struct arena *arena; /* of the request: answers are allocated there, by the store's thread */
+    wall_ms wall;        /* SentTimestamp */
     void (*done)(void *context, struct store_request *request);
     void *context;
     /* answer */
-    void *output;            /* struct sqs_…_out, NULL for void actions */
+    void *output; /* struct sqs_…_out, NULL for void actions */
     struct sqs_error error;
-    /* private */
-    struct list_node node;
-    struct loop_work work;
-    int64_t deadline_ms;
-    bool canceled;
+    struct store_op op;
 };
 void store_submit(struct store *store, struct store_request *request);
 /* A waiting receive completes soon with no messages (the client went away). Harmless otherwise. */
@@ -64,27 +75,28 @@ struct store_held { /* one message held by this process */
     struct sqs_attributes attributes;
     struct str trace_header; /* AWSTraceHeader or STR_NONE */
     wall_ms sent_at;
-    uint32_t receive_count;  /* this receive included */
+    uint32_t receive_count; /* this receive included */
 };
-struct store_hold {          /* receive up to max messages for a route; waits until something is there or canceled */
-    struct str queue;        /* name, borrowed */
+struct store_hold {   /* receive up to max messages for a route; waits until something is there or
+                         canceled */
+    struct str queue; /* name, borrowed */
     uint32_t max;
     struct arena *arena;
     void (*done)(void *context, struct store_hold *hold);
     void *context;
     struct store_held *messages; /* answer, in arena */
     uint32_t count;
-    int error;               /* ERR_NOT_FOUND: no such queue; ERR_CLOSED … */
-    struct list_node node;
-    struct loop_work work;
-    bool canceled;
+    int error; /* ERR_NOT_FOUND: no such queue; ERR_CANCELED, ERR_CLOSED; ERR_FULL, ERR_IO: try
+                  again later */
+    struct store_op op;
 };
 void store_hold(struct store *store, struct store_hold *hold);
 void store_hold_cancel(struct store *store, struct store_hold *hold);
 
 enum store_settle_how {
     STORE_SETTLE_DELETE,
-    STORE_SETTLE_RELEASE,     /* visible after delay_ms; uncount: the receive is taken back (no call was made) */
+    STORE_SETTLE_RELEASE, /* visible after delay_ms; uncount: the receive is taken back (no call was
+                             made) */
     STORE_SETTLE_DEAD_LETTER, /* move to the queue's dead-letter queue */
 };
 struct store_settle {
@@ -95,20 +107,21 @@ struct store_settle {
     bool uncount;
     void (*done)(void *context, struct store_settle *settle);
     void *context;
-    int error; /* ERR_NOT_FOUND: purged or expired meanwhile: nothing to do */
-    struct list_node node;
-    struct loop_work work;
+    int error; /* ERR_NOT_FOUND: purged meanwhile: nothing to do; ERR_UNSUPPORTED: no dead-letter
+                * queue; ERR_FULL, ERR_IO …: nothing happened, try again later */
+    struct store_op op;
 };
 void store_settle(struct store *store, struct store_settle *settle);
 
-/* Declares a queue of the configuration: creates it or sets its attributes (and its dead-letter policy). Completes
- * like the rest; error text says what contradicts. Uses the SQS attribute names. */
+/* Declares a queue of the configuration: creates it or sets its attributes (and its dead-letter
+ * policy). Completes like the rest; error text says what contradicts. Uses the SQS attribute names.
+ */
 /* (CreateQueue + SetQueueAttributes through store_submit; see deliver.) */
 
 struct store_queue_stats {
     char name[81];
     uint64_t visible, in_flight, delayed;
-    wall_ms oldest_sent_at; /* of the visible ones; 0 when none */
+    wall_ms oldest_sent_at;                                   /* of the visible ones; 0 when none */
     uint64_t sent, received, deleted, dead_lettered, expired; /* since start */
 };
 struct store_stats {
@@ -116,8 +129,8 @@ struct store_stats {
     int64_t last_commit_ns, longest_commit_ns;
     int error; /* of the last commit: ERR_FULL, ERR_READ_ONLY … 0 when fine */
 };
-/* Snapshot kept up to date by the store's thread after each commit (mutex, no waiting for SQLite). Returns the
- * number of queues; fills at most max. */
+/* Snapshot kept up to date by the store's thread after each commit (mutex, no waiting for SQLite).
+ * Returns the number of queues; fills at most max. */
 uint32_t store_queue_stats(struct store *store, struct store_queue_stats *ret, uint32_t max);
 void store_stats(struct store *store, struct store_stats *ret);
 

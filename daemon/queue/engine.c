@@ -1,0 +1,321 @@
+#include "engine_internal.h"
+
+#include "sluice/base/digest.h"
+#include "sluice/sqs/arn.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_MAX_BYTES       1024
+#define CLOCK_STORE_EVERY_MS 1000 /* how much lease time a kill may forget */
+#define TOKEN_WIDE           (INT64_C(1) << 62)
+
+struct undo {
+    struct list_node node;
+    enum undo_kind kind;
+    struct queue *queue;
+    struct queue_definition *definition; /* before the change */
+    int64_t space, next_sequence;
+};
+
+/* ---- small helpers ---- */
+
+void engine_random(struct engine *engine, void *out, size_t len)
+{
+    if (engine->random_used + len > sizeof(engine->random)) {
+        digest_random(engine->random, sizeof(engine->random));
+        engine->random_used = 0;
+    }
+    memcpy(out, engine->random + engine->random_used, len);
+    engine->random_used += len;
+}
+
+int64_t engine_token(struct engine *engine)
+{
+    int64_t token = 0;
+    engine_random(engine, &token, sizeof(token));
+    return (token & (TOKEN_WIDE - 1)) | TOKEN_WIDE;
+}
+
+struct str engine_text(struct arena *arena, const char *format, ...)
+{
+    char text[TEXT_MAX_BYTES];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (len < 0 || (size_t)len >= sizeof(text)) {
+        return STR_NONE;
+    }
+    char *copy = arena_dup(arena, text, (size_t)len);
+    return copy == NULL ? STR_NONE : (struct str){copy, (size_t)len};
+}
+
+int engine_out_of_memory(struct store_request *request)
+{
+    (void)sqs_error_set(&request->error, SQS_ERROR_INTERNAL_FAILURE,
+                        "The answer is larger than the memory for one request.");
+    return 0;
+}
+
+int engine_no_such_queue(struct store_request *request)
+{
+    (void)sqs_error_set(&request->error, SQS_ERROR_QUEUE_DOES_NOT_EXIST,
+                        "The specified queue does not exist.");
+    return 0;
+}
+
+void *engine_output(struct store_request *request, size_t size)
+{
+    request->output = arena_alloc(request->arena, size);
+    if (request->output == NULL) {
+        (void)engine_out_of_memory(request);
+    }
+    return request->output;
+}
+
+/* ---- queues in memory ---- */
+
+struct queue *engine_queue(struct engine *engine, struct str name)
+{
+    return map_get(&engine->by_name, name);
+}
+
+void engine_queue_link(struct engine *engine, struct queue *queue)
+{
+    list_push(&engine->queues, &queue->node);
+    SL_ASSERT(map_set(&engine->by_name, queue_name(queue), queue) == 0);
+    engine->generation++;
+}
+
+static void queue_unlink(struct engine *engine, struct queue *queue)
+{
+    list_remove(&engine->queues, &queue->node);
+    (void)map_remove(&engine->by_name, queue_name(queue));
+    engine->generation++;
+}
+
+static void queue_free(struct queue *queue)
+{
+    queue_definition_free(queue->definition);
+    free(queue);
+}
+
+int engine_advance(struct engine *engine, struct queue *queue)
+{
+    struct queue_state *state = &queue->state;
+    int64_t now = engine->now;
+    if (now < state->next_due) {
+        state->advanced_to = now;
+        return 0;
+    }
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_DUE_BETWEEN);
+    sqlite3_bind_int64(s, 1, queue->space);
+    sqlite3_bind_int64(s, 2, state->advanced_to);
+    sqlite3_bind_int64(s, 3, now);
+    int rc;
+    while ((rc = db_step(s)) == 1) {
+        enum queue_place from = sqlite3_column_int64(s, 0) > 0 ? QUEUE_LEASED : QUEUE_DELAYED;
+        state->counts[from]--;
+        state->counts[QUEUE_VISIBLE]++;
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    state->advanced_to = now;
+    state->next_due = QUEUE_NEVER;
+    if (state->counts[QUEUE_LEASED] + state->counts[QUEUE_DELAYED] == 0) {
+        return 0;
+    }
+    s = db_use(&engine->db, STATEMENT_SPACE_NEXT_DUE);
+    sqlite3_bind_int64(s, 1, queue->space);
+    sqlite3_bind_int64(s, 2, now);
+    rc = db_step(s);
+    if (rc == 1) {
+        state->next_due = sqlite3_column_int64(s, 0);
+        db_reset(s);
+        rc = 0;
+    }
+    return rc;
+}
+
+int engine_touch(struct engine *engine, struct queue *queue)
+{
+    if (!list_is_linked(&queue->touched)) {
+        queue->saved = queue->state;
+        list_push(&engine->touched, &queue->touched);
+    }
+    return engine_advance(engine, queue);
+}
+
+struct queue *engine_request_queue(struct engine *engine, struct store_request *request,
+                                   struct str queue_url, int *ret_rc)
+{
+    struct sqs_queue_ref ref;
+    struct queue *queue = NULL;
+    *ret_rc = 0;
+    if (sqs_queue_url_parse(queue_url, &ref) == 0) {
+        queue = engine_queue(engine, ref.name);
+    }
+    if (queue == NULL) {
+        (void)engine_no_such_queue(request);
+        return NULL;
+    }
+    *ret_rc = engine_touch(engine, queue);
+    return *ret_rc == 0 ? queue : NULL;
+}
+
+/* ---- transactions ---- */
+
+void engine_undo_add(struct engine *engine, enum undo_kind kind, struct queue *queue)
+{
+    struct undo *undo = MEM_NEW(struct undo);
+    undo->kind = kind;
+    undo->queue = queue;
+    undo->definition = queue->definition;
+    undo->space = queue->space;
+    undo->next_sequence = queue->next_sequence;
+    list_push_front(&engine->undo, &undo->node);
+    if (kind == UNDO_DELETED) {
+        queue_unlink(engine, queue);
+    }
+}
+
+static void undo_apply(struct engine *engine, struct undo *undo)
+{
+    struct queue *queue = undo->queue;
+    switch (undo->kind) {
+    case UNDO_CREATED:
+        queue_unlink(engine, queue);
+        queue_free(queue);
+        break;
+    case UNDO_DELETED:
+        engine_queue_link(engine, queue);
+        break;
+    case UNDO_DEFINITION:
+        queue_definition_free(queue->definition);
+        queue->definition = undo->definition;
+        break;
+    case UNDO_SPACE:
+        queue->space = undo->space;
+        queue->next_sequence = undo->next_sequence;
+        break;
+    }
+}
+
+static void undo_forget(struct engine *engine, struct undo *undo)
+{
+    if (undo->kind == UNDO_DEFINITION) {
+        queue_definition_free(undo->definition);
+    } else if (undo->kind == UNDO_DELETED) {
+        if (engine->queue_gone != NULL) {
+            engine->queue_gone(engine->context, undo->queue);
+        }
+        queue_free(undo->queue);
+    }
+}
+
+static void transaction_done(struct engine *engine, bool committed)
+{
+    struct list_node *node;
+    while ((node = list_pop(&engine->touched)) != NULL) {
+        struct queue *queue = LIST_ENTRY(node, struct queue, touched);
+        queue->changed = true;
+        if (!committed) {
+            queue->state = queue->saved;
+        } else if (queue->state.next_expiry < engine->next_expiry) {
+            engine->next_expiry = queue->state.next_expiry;
+        }
+    }
+    while ((node = list_pop(&engine->undo)) != NULL) {
+        struct undo *undo = LIST_ENTRY(node, struct undo, node);
+        if (committed) {
+            undo_forget(engine, undo);
+        } else {
+            undo_apply(engine, undo);
+        }
+        free(undo);
+    }
+}
+
+int engine_begin(struct engine *engine, int64_t now_ms, wall_ms wall)
+{
+    engine->wall = wall;
+    engine->now = now_ms > engine->now ? now_ms : engine->now;
+    engine->changes_before = db_changes(&engine->db);
+    return db_begin(&engine->db);
+}
+
+/* Goes with writes that are being made anyway. */
+static int store_clock(struct engine *engine)
+{
+    if (db_changes(&engine->db) == engine->changes_before ||
+        engine->now < engine->clock_stored + CLOCK_STORE_EVERY_MS) {
+        return 0;
+    }
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_META_SET);
+    db_bind_str(s, 1, STR("clock"));
+    sqlite3_bind_int64(s, 2, engine->now);
+    return db_run(s);
+}
+
+int engine_commit(struct engine *engine)
+{
+    int rc = store_clock(engine);
+    if (rc == 0) {
+        rc = db_commit(&engine->db);
+    }
+    if (rc != 0) {
+        engine_rollback(engine);
+        return rc;
+    }
+    if (engine->now >= engine->clock_stored + CLOCK_STORE_EVERY_MS &&
+        db_changes(&engine->db) != engine->changes_before) {
+        engine->clock_stored = engine->now;
+    }
+    transaction_done(engine, true);
+    return 0;
+}
+
+void engine_rollback(struct engine *engine)
+{
+    db_rollback(&engine->db);
+    transaction_done(engine, false);
+}
+
+/* ---- dispatch ---- */
+
+int engine_run(struct engine *engine, struct store_request *request)
+{
+    static int (*const actions[SQS_ACTION__COUNT])(struct engine *, struct store_request *) = {
+        [SQS_CREATE_QUEUE] = engine_create_queue,
+        [SQS_DELETE_QUEUE] = engine_delete_queue,
+        [SQS_GET_QUEUE_URL] = engine_get_queue_url,
+        [SQS_LIST_QUEUES] = engine_list_queues,
+        [SQS_GET_QUEUE_ATTRIBUTES] = engine_get_queue_attributes,
+        [SQS_SET_QUEUE_ATTRIBUTES] = engine_set_queue_attributes,
+        [SQS_SEND_MESSAGE] = engine_send_message,
+        [SQS_SEND_MESSAGE_BATCH] = engine_send_message_batch,
+        [SQS_RECEIVE_MESSAGE] = engine_receive_message,
+        [SQS_DELETE_MESSAGE] = engine_delete_message,
+        [SQS_DELETE_MESSAGE_BATCH] = engine_delete_message_batch,
+        [SQS_CHANGE_MESSAGE_VISIBILITY] = engine_change_visibility,
+        [SQS_CHANGE_MESSAGE_VISIBILITY_BATCH] = engine_change_visibility_batch,
+        [SQS_PURGE_QUEUE] = engine_purge_queue,
+    };
+    request->output = NULL;
+    request->error.code = SQS_OK;
+    if (request->action < 0 || request->action >= SQS_ACTION__COUNT ||
+        actions[request->action] == NULL) {
+        (void)sqs_error_set(&request->error, SQS_ERROR_INVALID_ACTION,
+                            "The action is not valid for this endpoint.");
+        return 0;
+    }
+    int rc = actions[request->action](engine, request);
+    if (request->error.code != SQS_OK) {
+        request->output = NULL;
+    }
+    return rc;
+}

@@ -1,0 +1,93 @@
+/*
+ * What the parts of the engine share. engine.c: opening, transactions, dispatch; engine_queues.c:
+ * actions on queues; engine_attributes.c: their attributes; engine_send.c; engine_take.c: both
+ * kinds of receive; engine_handles.c: delete and visibility; engine_expire.c: retention, dead
+ * letters, emptying.
+ */
+#ifndef SLUICE_QUEUE_ENGINE_INTERNAL_H
+#define SLUICE_QUEUE_ENGINE_INTERNAL_H
+
+#include "engine.h"
+
+#include "sluice/base/mem.h"
+
+/* The queue for a change: its state is saved for a rollback and brought up to now. */
+SL_MUST_CHECK int engine_touch(struct engine *engine, struct queue *queue);
+/* The queue of a QueueUrl, touched. NULL: *ret_rc is the error of the file, or 0 and request->error
+ * set. */
+struct queue *engine_request_queue(struct engine *engine, struct store_request *request,
+                                   struct str queue_url, int *ret_rc);
+void engine_random(struct engine *engine, void *out, size_t len);
+int64_t engine_token(struct engine *engine); /* eight bytes wide in a row */
+
+/* printf into the arena; STR_NONE when it is full. At most 1 KiB. */
+struct str engine_text(struct arena *arena, const char *format, ...) SL_PRINTF(2, 3);
+/* Output of size bytes in the request's arena, or NULL with the error set. */
+void *engine_output(struct store_request *request, size_t size);
+int engine_out_of_memory(struct store_request *request); /* sets the error, returns 0 */
+int engine_no_such_queue(struct store_request *request);
+
+/* Changes that a rollback takes back. */
+enum undo_kind { UNDO_CREATED, UNDO_DELETED, UNDO_DEFINITION, UNDO_SPACE };
+void engine_undo_add(struct engine *engine, enum undo_kind kind, struct queue *queue);
+void engine_queue_link(struct engine *engine, struct queue *queue);
+
+/* One row's state, by id. */
+struct row_state {
+    int64_t visible_at, receive_count, token, received_at, enqueued_at;
+};
+/* 1: found, 0: there is none, negative: error. */
+SL_MUST_CHECK int engine_row_state(struct engine *engine, int64_t row_id, struct row_state *ret);
+SL_MUST_CHECK int engine_row_delete(struct engine *engine, struct queue *queue, int64_t row_id,
+                                    const struct row_state *state);
+/* visible_at and receive_count become new. */
+SL_MUST_CHECK int engine_row_show(struct engine *engine, struct queue *queue, int64_t row_id,
+                                  const struct row_state *state, int64_t visible_at,
+                                  int64_t receive_count);
+/* The dead-letter queue, or NULL when there is none. */
+struct queue *engine_dead_letter_queue(struct engine *engine, const struct queue *queue);
+/* To the dead-letter queue `to`, visible there now. restart: retention begins anew. */
+struct engine_move {
+    struct queue *from, *to;
+    int64_t row_id;
+    const struct row_state *state;
+    bool restart;
+};
+SL_MUST_CHECK int engine_row_move(struct engine *engine, const struct engine_move *move);
+/* To the dead-letter queue if there is one, else deleted; counted. */
+SL_MUST_CHECK int engine_row_expire(struct engine *engine, struct queue *queue, int64_t row_id,
+                                    const struct row_state *state);
+static inline bool engine_is_expired(const struct engine *engine, const struct queue *queue,
+                                     int64_t enqueued_at)
+{
+    return enqueued_at + queue->definition->retention_ms <= engine->now;
+}
+
+/* The actions. */
+#define ENGINE_ACTION(name)                                                                        \
+    SL_MUST_CHECK int engine_##name(struct engine *engine, struct store_request *request)
+ENGINE_ACTION(create_queue);
+ENGINE_ACTION(delete_queue);
+ENGINE_ACTION(get_queue_url);
+ENGINE_ACTION(list_queues);
+ENGINE_ACTION(get_queue_attributes);
+ENGINE_ACTION(set_queue_attributes);
+ENGINE_ACTION(send_message);
+ENGINE_ACTION(send_message_batch);
+ENGINE_ACTION(receive_message);
+ENGINE_ACTION(delete_message);
+ENGINE_ACTION(delete_message_batch);
+ENGINE_ACTION(change_visibility);
+ENGINE_ACTION(change_visibility_batch);
+ENGINE_ACTION(purge_queue);
+#undef ENGINE_ACTION
+
+/* Checks the dead-letter policies among the changes for the queue of that name, and canonicalises
+ * them in its definition-to-be. SQS_OK or the error code, with request->error set. */
+SL_MUST_CHECK int engine_check_policies(struct engine *engine, struct store_request *request,
+                                        struct str name, const struct sqs_map *changes,
+                                        struct queue_definition *definition);
+SL_MUST_CHECK int engine_write_attributes(struct engine *engine, const struct queue *queue,
+                                          const struct queue_definition *definition);
+
+#endif

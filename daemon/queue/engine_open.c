@@ -1,0 +1,212 @@
+#include "engine_internal.h"
+
+#include <stdlib.h>
+
+/* ---- what a start reads ---- */
+
+static int read_definition(struct engine *engine, struct queue *queue)
+{
+    static const struct sqs_map none = {.items = NULL};
+    struct queue_definition *definition = queue_definition_new(NULL, &none);
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_ATTRIBUTE_LIST);
+    sqlite3_bind_int64(s, 1, queue->id);
+    int rc;
+    while ((rc = db_step(s)) == 1) {
+        enum sqs_queue_attribute attribute = sqs_queue_attribute_find(db_column(s, 0));
+        if (attribute != SQS_QUEUE_ATTRIBUTE_NONE) {
+            queue_definition_set(definition, attribute, db_column(s, 1));
+        }
+    }
+    queue_definition_parse(definition);
+    queue->definition = definition;
+    return rc;
+}
+
+static int read_space(struct engine *engine, struct queue *queue)
+{
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_OF_QUEUE);
+    sqlite3_bind_int64(s, 1, queue->id);
+    int rc = db_step(s);
+    if (rc != 1) {
+        return rc == 0 ? ERR_CORRUPT : rc;
+    }
+    queue->space = sqlite3_column_int64(s, 0);
+    db_reset(s);
+    return 0;
+}
+
+/* Row ids go on after the last one there; the lease clock is never behind it. */
+static int read_last(struct engine *engine, struct queue *queue, int64_t *newest_ms)
+{
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_LAST_MESSAGE);
+    sqlite3_bind_int64(s, 1, SCHEMA_ROW_ID(queue->space, 0));
+    sqlite3_bind_int64(s, 2, SCHEMA_ROW_ID(queue->space + 1, 0));
+    queue->next_sequence = 1;
+    int rc = db_step(s);
+    if (rc == 1) {
+        queue->next_sequence = (sqlite3_column_int64(s, 0) & (SCHEMA_SEQUENCE_MAX - 1)) + 1;
+        if (sqlite3_column_int64(s, 1) > *newest_ms) {
+            *newest_ms = sqlite3_column_int64(s, 1);
+        }
+        db_reset(s);
+        rc = 0;
+    }
+    return rc;
+}
+
+static int read_queues(struct engine *engine, int64_t *newest_ms)
+{
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_QUEUE_LIST);
+    sqlite3_bind_int64(s, 1, 0);
+    int rc;
+    while ((rc = db_step(s)) == 1) {
+        struct queue *queue = MEM_NEW(struct queue);
+        queue->id = sqlite3_column_int64(s, 0);
+        str_copy(queue->name, sizeof(queue->name), db_column(s, 1));
+        queue->created_at = sqlite3_column_int64(s, 2);
+        wall_ms modified_at = sqlite3_column_int64(s, 3);
+        list_init(&queue->waiters);
+        engine_queue_link(engine, queue);
+        rc = read_definition(engine, queue);
+        if (rc == 0) {
+            queue->definition->modified_at = modified_at;
+            rc = read_space(engine, queue);
+        }
+        if (rc == 0) {
+            rc = read_last(engine, queue, newest_ms);
+        }
+        if (rc != 0) {
+            db_reset(s);
+            return rc;
+        }
+    }
+    return rc;
+}
+
+static int read_clock(struct engine *engine, int64_t *newest_ms)
+{
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_META_GET);
+    db_bind_str(s, 1, STR("clock"));
+    int rc = db_step(s);
+    if (rc == 1) {
+        *newest_ms = sqlite3_column_int64(s, 0);
+        db_reset(s);
+        rc = 0;
+    }
+    engine->clock_stored = *newest_ms;
+    return rc;
+}
+
+/* ---- what a start does ---- */
+
+static int release_held(struct engine *engine, struct queue *queue)
+{
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_RELEASE_HELD);
+    sqlite3_bind_int64(s, 1, queue->space);
+    sqlite3_bind_int64(s, 2, SCHEMA_HELD);
+    return db_run(s);
+}
+
+/* The one place that counts rows: once per start, in the index. */
+static int count_messages(struct engine *engine, struct queue *queue)
+{
+    struct queue_state *state = &queue->state;
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_COUNT);
+    sqlite3_bind_int64(s, 1, queue->space);
+    int rc = db_step(s);
+    if (rc < 0) {
+        return rc;
+    }
+    uint64_t total = (uint64_t)sqlite3_column_int64(s, 0);
+    db_reset(s);
+    s = db_use(&engine->db, STATEMENT_SPACE_DUE_BETWEEN);
+    sqlite3_bind_int64(s, 1, queue->space);
+    sqlite3_bind_int64(s, 2, engine->now);
+    sqlite3_bind_int64(s, 3, SCHEMA_HELD - 1);
+    while ((rc = db_step(s)) == 1) {
+        state->counts[sqlite3_column_int64(s, 0) > 0 ? QUEUE_LEASED : QUEUE_DELAYED]++;
+    }
+    state->counts[QUEUE_VISIBLE] =
+        total - state->counts[QUEUE_LEASED] - state->counts[QUEUE_DELAYED];
+    state->advanced_to = engine->now;
+    state->next_due = engine->now; /* lower bounds: looked up when first needed */
+    state->next_expiry = total > 0 ? engine->now : QUEUE_NEVER;
+    return rc;
+}
+
+static int read_spaces(struct engine *engine)
+{
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_LAST);
+    sqlite3_bind_int64(s, 1, 0);
+    int rc = db_step(s);
+    engine->next_space = rc == 1 ? sqlite3_column_int64(s, 0) + 1 : 1;
+    db_reset(s);
+    if (rc < 0) {
+        return rc;
+    }
+    s = db_use(&engine->db, STATEMENT_SPACE_GIVEN_UP);
+    rc = db_step(s);
+    engine->has_given_up = rc == 1;
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+static int start_queues(struct engine *engine, wall_ms wall)
+{
+    int rc = engine_begin(engine, engine->now, wall);
+    LIST_FOR(&engine->queues, node)
+    {
+        struct queue *queue = LIST_ENTRY(node, struct queue, node);
+        rc = rc != 0 ? rc : release_held(engine, queue);
+        rc = rc != 0 ? rc : count_messages(engine, queue);
+    }
+    if (rc != 0) {
+        engine_rollback(engine);
+        return rc;
+    }
+    engine->next_expiry = engine->now;
+    return engine_commit(engine);
+}
+
+int engine_open(struct engine *engine, const struct engine_config *config, struct error *e)
+{
+    *engine = (struct engine){.random_used = sizeof(engine->random)};
+    uint64_t seed = 0;
+    int64_t newest_ms = 0;
+    list_init(&engine->queues);
+    list_init(&engine->touched);
+    list_init(&engine->undo);
+    engine_random(engine, &seed, sizeof(seed));
+    map_init(&engine->by_name, ENGINE_QUEUES_MAX, seed);
+    str_copy(engine->region, sizeof(engine->region), config->region);
+    str_copy(engine->account, sizeof(engine->account), config->account);
+    int rc = db_open(&engine->db, config->path, e);
+    if (rc != 0) {
+        engine_close(engine);
+        return rc;
+    }
+    rc = read_clock(engine, &newest_ms);
+    rc = rc != 0 ? rc : read_queues(engine, &newest_ms);
+    rc = rc != 0 ? rc : read_spaces(engine);
+    lease_clock_init(&engine->clock, config->wall, newest_ms, config->now);
+    engine->now = engine->clock.base_ms;
+    rc = rc != 0 ? rc : start_queues(engine, config->wall);
+    if (rc != 0) {
+        (void)error_set(e, rc, config->path, "the queue file cannot be used: %s",
+                        sqlite3_errmsg(engine->db.handle));
+        engine_close(engine);
+    }
+    return rc;
+}
+
+void engine_close(struct engine *engine)
+{
+    struct list_node *node;
+    while ((node = list_pop(&engine->queues)) != NULL) {
+        struct queue *queue = LIST_ENTRY(node, struct queue, node);
+        queue_definition_free(queue->definition);
+        free(queue);
+    }
+    map_done(&engine->by_name);
+    db_close(&engine->db);
+}

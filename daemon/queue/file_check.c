@@ -1,0 +1,220 @@
+#include "file_check.h"
+
+#include "db.h"
+#include "schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEADER_BYTES 100
+#define URI_BYTES    4200
+#define RECOVERY_ADVICE                                                                            \
+    "; the file was not touched: put a backup in its place, save what can be read with "           \
+    "\"sqlite3 FILE .recover\", or move it away to start empty"
+
+struct glance {
+    uint8_t header[HEADER_BYTES];
+    int64_t file_bytes;
+    bool has_wal; /* not closed cleanly: the file alone is not the whole truth */
+};
+
+static uint32_t read_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static bool is_nonempty_file(const char *path, const char *suffix)
+{
+    char name[URI_BYTES];
+    struct stat st;
+    int len = snprintf(name, sizeof(name), "%s%s", path, suffix);
+    return len > 0 && (size_t)len < sizeof(name) && stat(name, &st) == 0 && st.st_size > 0;
+}
+
+/* A new file beside an old log would be mixed with its pages. */
+static int missing_check(const char *path, struct error *e)
+{
+    if (is_nonempty_file(path, "-wal")) {
+        return error_set(e, ERR_CORRUPT, path,
+                         "the queue file is missing, but its log (-wal) is there and may hold "
+                         "messages: put the file back, or move the log away to start empty");
+    }
+    return ERR_NOT_FOUND;
+}
+
+static int glance_read(const char *path, struct glance *ret, struct error *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        int rc = err_from_errno(errno);
+        if (errno == ENOENT) {
+            return missing_check(path, e);
+        }
+        return error_set(e, rc, path, "the queue file cannot be read: %s", strerror(errno));
+    }
+    struct stat st;
+    ssize_t got = -1;
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (regular) {
+        got = pread(fd, ret->header, sizeof(ret->header), 0);
+    }
+    (void)close(fd);
+    if (!regular || got < 0) {
+        return error_set(e, ERR_IO, path, "the queue file is no readable regular file");
+    }
+    if (got < HEADER_BYTES) {
+        return error_set(e, ERR_CORRUPT, path,
+                         "the queue file is truncated: %lld bytes" RECOVERY_ADVICE,
+                         (long long)st.st_size);
+    }
+    ret->file_bytes = st.st_size;
+    ret->has_wal = is_nonempty_file(path, "-wal");
+    return 0;
+}
+
+/* File format: https://www.sqlite.org/fileformat.html section 1.3. */
+static int header_check(const char *path, const struct glance *glance, struct error *e)
+{
+    const uint8_t *h = glance->header;
+    if (memcmp(h, "SQLite format 3", 16) != 0) {
+        return error_set(
+            e, ERR_CORRUPT, path,
+            "this is no queue file, or its first bytes are overwritten" RECOVERY_ADVICE);
+    }
+    uint32_t page_bytes = (uint32_t)h[16] << 8 | h[17];
+    page_bytes = page_bytes == 1 ? 65536 : page_bytes;
+    if (page_bytes < 512 || (page_bytes & (page_bytes - 1)) != 0) {
+        return error_set(e, ERR_CORRUPT, path,
+                         "the header is damaged (page size %u)" RECOVERY_ADVICE, page_bytes);
+    }
+    if (read_u32(h + 68) != SCHEMA_APPLICATION_ID) {
+        return error_set(
+            e, ERR_CORRUPT, path,
+            "this is a SQLite file of another program (application id 0x%08x)" RECOVERY_ADVICE,
+            read_u32(h + 68));
+    }
+    uint32_t version = read_u32(h + 60);
+    if (version == 0 || version > SCHEMA_VERSION) {
+        return error_set(e, ERR_VERSION, path,
+                         "the queue file has schema version %u, this sluice knows up to %d: use "
+                         "the newer sluice; the file was not touched",
+                         version, SCHEMA_VERSION);
+    }
+    /* With a WAL the rest of the file may lie there still. */
+    int64_t expected = (int64_t)read_u32(h + 28) * page_bytes;
+    if (!glance->has_wal &&
+        (glance->file_bytes < expected || glance->file_bytes % page_bytes != 0)) {
+        return error_set(e, ERR_CORRUPT, path,
+                         "the queue file is truncated: %lld of %lld bytes" RECOVERY_ADVICE,
+                         (long long)glance->file_bytes, (long long)expected);
+    }
+    return 0;
+}
+
+/* Percent-encodes what has a meaning in a URI. */
+static int uri_from_path(const char *path, const char *query, char *out, size_t size)
+{
+    size_t len = (size_t)snprintf(out, size, "file:");
+    for (const char *p = path; *p != '\0'; p++) {
+        bool plain = strchr("%?#", *p) == NULL;
+        if (len + 4 > size) {
+            return ERR_TOO_BIG;
+        }
+        len += (size_t)snprintf(out + len, size - len, plain ? "%c" : "%%%02X", (unsigned char)*p);
+    }
+    int more = snprintf(out + len, size - len, "%s", query);
+    return more < 0 || (size_t)more >= size - len ? ERR_TOO_BIG : 0;
+}
+
+/* First column of the first row as text; NULL on error or when there is none. */
+static const char *query_text(sqlite3 *handle, const char *sql, char *out, size_t size)
+{
+    sqlite3_stmt *s = NULL;
+    const char *ret = NULL;
+    if (sqlite3_prepare_v2(handle, sql, -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_step(s) == SQLITE_ROW && sqlite3_column_text(s, 0) != NULL) {
+        (void)snprintf(out, size, "%s", (const char *)sqlite3_column_text(s, 0));
+        ret = out;
+    }
+    return sqlite3_finalize(s) == SQLITE_OK ? ret : NULL;
+}
+
+/* Reads the pages that every operation will need: schema, roots, both ends of tables and index. */
+static bool edges_are_readable(sqlite3 *handle)
+{
+    static const char *const probes[] = {
+        "SELECT count(*) FROM (SELECT id FROM messages ORDER BY id LIMIT 1)",
+        "SELECT count(*) FROM (SELECT body FROM messages ORDER BY id DESC LIMIT 1)",
+        "SELECT count(*) FROM (SELECT space FROM messages INDEXED BY messages_due"
+        " WHERE space > 0 ORDER BY space, visible_at LIMIT 1)",
+        "SELECT count(*) FROM (SELECT space FROM messages INDEXED BY messages_due"
+        " WHERE space > 0 ORDER BY space DESC, visible_at DESC LIMIT 1)",
+        "SELECT count(*) FROM queues",
+        "SELECT count(*) FROM queue_attributes",
+        "SELECT count(*) FROM spaces",
+        "SELECT count(*) FROM meta",
+    };
+    char text[32];
+    for (size_t i = 0; i < SL_COUNT(probes); i++) {
+        if (query_text(handle, probes[i], text, sizeof(text)) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int content_check(sqlite3 *handle, const char *path, const struct glance *glance,
+                         struct error *e)
+{
+    char text[128];
+    if (!edges_are_readable(handle)) {
+        return error_set(e, ERR_CORRUPT, path, "the queue file is damaged (%s)" RECOVERY_ADVICE,
+                         sqlite3_errmsg(handle));
+    }
+    if (glance->file_bytes > FILE_CHECK_WHOLE_BYTES) {
+        return 0;
+    }
+    const char *found = query_text(handle, "PRAGMA quick_check(1)", text, sizeof(text));
+    if (found == NULL || strcmp(found, "ok") != 0) {
+        return error_set(e, ERR_CORRUPT, path, "the queue file is damaged (%s)" RECOVERY_ADVICE,
+                         found == NULL ? sqlite3_errmsg(handle) : found);
+    }
+    return 0;
+}
+
+int file_check(const char *path, struct error *e)
+{
+    struct glance glance = {.file_bytes = 0};
+    int rc = glance_read(path, &glance, e);
+    if (rc == 0) {
+        rc = header_check(path, &glance, e);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    /* immutable: no lock, no WAL, nothing written. With a WAL the connection reads through it,
+     * keeping the index in memory (exclusive), and being read-only leaves it as it is. */
+    char uri[URI_BYTES];
+    sqlite3 *handle = NULL;
+    if (uri_from_path(path, glance.has_wal ? "?mode=ro" : "?mode=ro&immutable=1", uri,
+                      sizeof(uri)) != 0) {
+        return error_set(e, ERR_TOO_BIG, path, "the path is too long");
+    }
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
+    rc = db_error(sqlite3_open_v2(uri, &handle, flags, NULL));
+    if (rc == 0 && glance.has_wal) {
+        rc = db_error(sqlite3_exec(handle, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL));
+    }
+    if (rc != 0) {
+        (void)error_set(e, rc, path, "the queue file cannot be read: %s",
+                        handle == NULL ? err_text(rc) : sqlite3_errmsg(handle));
+    } else {
+        rc = content_check(handle, path, &glance, e);
+    }
+    (void)sqlite3_close(handle);
+    return rc;
+}

@@ -1,0 +1,18 @@
+/*
+ * file_check: a look at the queue file before anything may write to it. Nothing is created or
+ * changed, not even a -wal or -shm file beside it.
+ */
+#ifndef SLUICE_QUEUE_FILE_CHECK_H
+#define SLUICE_QUEUE_FILE_CHECK_H
+
+#include "sluice/base/err.h"
+
+/* Files up to this size are checked whole at every open (some milliseconds); larger ones by their
+ * header, schema and the ends of each table and index. */
+#define FILE_CHECK_WHOLE_BYTES (INT64_C(8) << 20)
+
+/* 0: a sluice queue file that this version can open. ERR_NOT_FOUND: there is none (*e untouched).
+ * ERR_CORRUPT, ERR_VERSION, ERR_DENIED, ERR_IO …: *e says what and how to recover. */
+SL_MUST_CHECK int file_check(const char *path, struct error *e);
+
+#endif

@@ -1,0 +1,524 @@
+/*
+ * The store with its thread on a real loop: completions, long polls, cancel, close, group commit, a
+ * full disk. Every test drives the loop until what it waits for has happened.
+ */
+#include "support/queue_kit.h"
+
+#include "queue/store_internal.h"
+
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#define DEADLINE_NS (20 * NS_PER_S)
+
+struct fixture {
+    struct loop *loop;
+    struct store *store;
+    char directory[64], path[96];
+    uint32_t done;
+    bool closed;
+    struct loop_timer timer;
+};
+
+struct call {
+    struct store_request request;
+    struct arena arena;
+    struct fixture *fixture;
+    uint32_t order; /* of its completion, from 1 */
+};
+
+struct hold_call {
+    struct store_hold hold;
+    struct arena arena;
+    struct fixture *fixture;
+    uint32_t order;
+};
+
+static void on_timer(void *context, mono_ns now)
+{
+    (void)context;
+    (void)now;
+}
+
+/* Turns the loop until *value >= at_least. */
+static void run_until(struct fixture *f, const uint32_t *value, uint32_t at_least)
+{
+    mono_ns end = loop_now() + DEADLINE_NS;
+    while (*value < at_least) {
+        assert_true(loop_now() < end);
+        loop_timer_set(f->loop, &f->timer, loop_now() + 50 * NS_PER_MS); /* wakes the poll */
+        uv_run(loop_uv(f->loop), UV_RUN_ONCE);
+    }
+    loop_timer_clear(f->loop, &f->timer);
+}
+
+static void open_store(struct fixture *f)
+{
+    const struct store_config config = {
+        .path = f->path, .region = STR(KIT_REGION), .account = STR(KIT_ACCOUNT)};
+    struct error e = {.code = 0};
+    assert_int_equal(store_open(f->loop, &config, &f->store, &e), 0);
+    f->closed = false;
+}
+
+static void on_closed(void *context)
+{
+    struct fixture *f = context;
+    f->closed = true;
+}
+
+static void close_store(struct fixture *f)
+{
+    store_close(f->store, on_closed, f);
+    mono_ns end = loop_now() + DEADLINE_NS;
+    while (!f->closed) {
+        assert_true(loop_now() < end);
+        loop_timer_set(f->loop, &f->timer, loop_now() + 50 * NS_PER_MS);
+        uv_run(loop_uv(f->loop), UV_RUN_ONCE);
+    }
+    loop_timer_clear(f->loop, &f->timer);
+    f->store = NULL;
+}
+
+static void on_done(void *context, struct store_request *request)
+{
+    struct call *call = context;
+    (void)request;
+    call->order = ++call->fixture->done;
+}
+
+static void on_hold(void *context, struct store_hold *hold)
+{
+    struct hold_call *call = context;
+    (void)hold;
+    call->order = ++call->fixture->done;
+}
+
+static struct call *start(struct fixture *f, enum sqs_action action, const void *input)
+{
+    struct call *call = MEM_NEW(struct call);
+    call->fixture = f;
+    arena_init(&call->arena, (size_t)16 << 20);
+    call->request = (struct store_request){
+        .action = action,
+        .input = input,
+        .endpoint = STR(KIT_ENDPOINT),
+        .arena = &call->arena,
+        .wall = loop_wall(),
+        .done = on_done,
+        .context = call,
+    };
+    store_submit(f->store, &call->request);
+    assert_int_equal(call->order, 0); /* never before submit returned */
+    return call;
+}
+
+static void call_free(struct call *call)
+{
+    arena_done(&call->arena);
+    free(call);
+}
+
+static int run(struct fixture *f, enum sqs_action action, const void *input)
+{
+    struct call *call = start(f, action, input);
+    run_until(f, &call->order, 1);
+    int code = (int)call->request.error.code;
+    call_free(call);
+    return code;
+}
+
+static const struct sqs_create_queue_in create_jobs = {.queue_name = {"jobs", 4}};
+static const struct str url = {"jobs", 4};
+
+static struct sqs_send_message_in send_in(const char *body, int64_t delay_s)
+{
+    return (struct sqs_send_message_in){
+        .queue_url = url,
+        .entry = {.body = str_from(body), .delay_seconds = {delay_s > 0, delay_s}},
+    };
+}
+
+static struct sqs_receive_in receive_in(int64_t wait_s)
+{
+    return (struct sqs_receive_in){
+        .queue_url = url, .max_messages = {true, 10}, .wait_seconds = {true, wait_s}};
+}
+
+static uint32_t received(const struct call *call)
+{
+    const struct sqs_receive_out *out = call->request.output;
+    assert_int_equal(call->request.error.code, 0);
+    return out->messages.count;
+}
+
+static struct hold_call *start_hold(struct fixture *f, const char *queue, uint32_t max)
+{
+    struct hold_call *call = MEM_NEW(struct hold_call);
+    call->fixture = f;
+    arena_init(&call->arena, (size_t)16 << 20);
+    call->hold = (struct store_hold){.queue = str_from(queue),
+                                     .max = max,
+                                     .arena = &call->arena,
+                                     .done = on_hold,
+                                     .context = call};
+    store_hold(f->store, &call->hold);
+    return call;
+}
+
+static void hold_free(struct hold_call *call)
+{
+    arena_done(&call->arena);
+    free(call);
+}
+
+static void on_settled(void *context, struct store_settle *settle)
+{
+    (void)settle;
+    ++*(uint32_t *)context;
+}
+
+static int settle(struct fixture *f, struct store_settle s)
+{
+    uint32_t done = 0;
+    s.done = on_settled;
+    s.context = &done;
+    store_settle(f->store, &s);
+    run_until(f, &done, 1);
+    return s.error;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = MEM_NEW(struct fixture);
+    f->loop = loop_new();
+    f->timer.callback = on_timer;
+    kit_directory(f->directory, sizeof(f->directory));
+    (void)snprintf(f->path, sizeof(f->path), "%s/queue.db", f->directory);
+    open_store(f);
+    assert_int_equal(run(f, SQS_CREATE_QUEUE, &create_jobs), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    if (f->store != NULL) {
+        close_store(f);
+    }
+    loop_stop(f->loop);
+    assert_int_equal(loop_run(f->loop), 0);
+    loop_free(f->loop);
+    kit_remove_directory(f->directory);
+    free(f);
+    return 0;
+}
+
+static void test_send_and_receive(void **state)
+{
+    struct fixture *f = *state;
+    struct sqs_send_message_in send = send_in("hello", 0);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    struct sqs_receive_in receive = receive_in(0);
+    struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    run_until(f, &call->order, 1);
+    assert_int_equal(received(call), 1);
+    call_free(call);
+    call = start(f, SQS_RECEIVE_MESSAGE, &receive); /* a short poll answers at once */
+    run_until(f, &call->order, 1);
+    assert_int_equal(received(call), 0);
+    call_free(call);
+}
+
+static void test_long_poll_woken_by_send(void **state)
+{
+    struct fixture *f = *state;
+    struct sqs_receive_in receive = receive_in(20);
+    receive.max_messages.value = 1;
+    struct call *first = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    struct call *second = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    struct sqs_send_message_in one = send_in("1", 0);
+    struct sqs_send_message_in two = send_in("2", 0);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &one), 0);
+    run_until(f, &first->order, 1);
+    assert_int_equal(received(first), 1);
+    assert_int_equal(second->order, 0); /* first come, first served */
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &two), 0);
+    run_until(f, &second->order, 1);
+    assert_int_equal(received(second), 1);
+    call_free(first);
+    call_free(second);
+}
+
+static void test_long_poll_woken_by_delay_and_lease(void **state)
+{
+    struct fixture *f = *state;
+    struct sqs_send_message_in send = send_in("later", 1);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    struct sqs_receive_in receive = receive_in(20);
+    receive.visibility_timeout = (struct sqs_int){true, 1};
+    mono_ns start_ns = loop_now();
+    for (int i = 1; i <= 2; i++) { /* the delay, then the first receive's lease */
+        struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
+        run_until(f, &call->order, 1);
+        assert_int_equal(received(call), 1);
+        assert_true(loop_now() - start_ns >= i * 990 * NS_PER_MS);
+        call_free(call);
+    }
+}
+
+static void test_long_poll_ends_empty(void **state)
+{
+    struct fixture *f = *state;
+    struct sqs_receive_in receive = receive_in(1);
+    mono_ns start_ns = loop_now();
+    struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    run_until(f, &call->order, 1);
+    assert_int_equal(received(call), 0);
+    assert_true(loop_now() - start_ns >= 990 * NS_PER_MS);
+    call_free(call);
+}
+
+static void test_cancel(void **state)
+{
+    struct fixture *f = *state;
+    struct sqs_receive_in receive = receive_in(20);
+    struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    struct call *early = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    store_cancel(f->store, &early->request); /* perhaps before the thread saw it */
+    run_until(f, &early->order, 1);
+    assert_int_equal(received(early), 0);
+    assert_int_equal(call->order, 0);
+    store_cancel(f->store, &call->request);
+    store_cancel(f->store, &call->request);
+    run_until(f, &call->order, 1);
+    assert_int_equal(received(call), 0);
+    store_cancel(f->store, &call->request); /* too late: harmless */
+    struct hold_call *hold = start_hold(f, "jobs", 1);
+    store_hold_cancel(f->store, &hold->hold);
+    run_until(f, &hold->order, 1);
+    assert_int_equal(hold->hold.error, ERR_CANCELED);
+    hold_free(hold);
+    call_free(call);
+    call_free(early);
+    /* The canceled ones took nothing. */
+    struct sqs_send_message_in send = send_in("x", 0);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    call = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    run_until(f, &call->order, 1);
+    assert_int_equal(received(call), 1);
+    call_free(call);
+}
+
+static void test_hold_and_settle(void **state)
+{
+    struct fixture *f = *state;
+    struct hold_call *hold = start_hold(f, "jobs", 5);
+    struct sqs_send_message_in send = send_in("x", 0);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    run_until(f, &hold->order, 1);
+    assert_int_equal(hold->hold.error, 0);
+    assert_int_equal(hold->hold.count, 1);
+    struct store_settle s = {
+        .queue = STR("jobs"), .row_id = hold->hold.messages[0].row_id, .how = STORE_SETTLE_RELEASE};
+    assert_int_equal(settle(f, s), 0);
+    hold_free(hold);
+    hold = start_hold(f, "jobs", 5);
+    run_until(f, &hold->order, 1);
+    assert_int_equal(hold->hold.messages[0].receive_count, 2);
+    s.how = STORE_SETTLE_DELETE;
+    assert_int_equal(settle(f, s), 0);
+    assert_int_equal(settle(f, s), ERR_NOT_FOUND);
+    hold_free(hold);
+    hold = start_hold(f, "nosuch", 5);
+    run_until(f, &hold->order, 1);
+    assert_int_equal(hold->hold.error, ERR_NOT_FOUND);
+    hold_free(hold);
+}
+
+static void test_delete_queue_wakes_waiters(void **state)
+{
+    struct fixture *f = *state;
+    struct sqs_receive_in receive = receive_in(20);
+    struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    struct hold_call *hold = start_hold(f, "jobs", 1);
+    struct sqs_queue_in named = {.queue_url = url};
+    assert_int_equal(run(f, SQS_DELETE_QUEUE, &named), 0);
+    run_until(f, &call->order, 1);
+    run_until(f, &hold->order, 1);
+    assert_int_equal(call->request.error.code, SQS_ERROR_QUEUE_DOES_NOT_EXIST);
+    assert_int_equal(hold->hold.error, ERR_NOT_FOUND);
+    call_free(call);
+    hold_free(hold);
+}
+
+static void test_close_answers_waiters(void **state)
+{
+    struct fixture *f = *state;
+    struct sqs_receive_in receive = receive_in(20);
+    struct sqs_send_message_in send = send_in("kept", 0);
+    struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    struct hold_call *hold = start_hold(f, "jobs", 1);
+    struct sqs_create_queue_in other = {.queue_name = STR("other")};
+    struct call *last = start(f, SQS_CREATE_QUEUE, &other); /* pending when close is called */
+    close_store(f);
+    assert_true(call->order > 0 && hold->order > 0 && last->order > 0);
+    assert_int_equal(received(call), 0);
+    assert_int_equal(hold->hold.error, ERR_CLOSED);
+    assert_int_equal(last->request.error.code, 0);
+    call_free(call);
+    call_free(last);
+    hold_free(hold);
+    open_store(f);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+}
+
+static void test_group_commit(void **state)
+{
+    enum { COUNT = 600 };
+    struct fixture *f = *state;
+    struct store_stats before;
+    struct store_stats after;
+    struct sqs_send_message_in send = send_in("x", 0);
+    struct call *calls[COUNT];
+    store_stats(f->store, &before);
+    for (int i = 0; i < COUNT; i++) {
+        calls[i] = start(f, SQS_SEND_MESSAGE, &send);
+    }
+    uint32_t base = f->done;
+    run_until(f, &f->done, base + COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(calls[i]->request.error.code, 0);
+        assert_true(i == 0 || calls[i]->order == calls[i - 1]->order + 1);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        call_free(calls[i]);
+    }
+    store_stats(f->store, &after);
+    uint64_t commits = after.commits - before.commits;
+    assert_int_equal(after.operations - before.operations, COUNT);
+    assert_true(commits >= 3 && commits < COUNT / 2);
+}
+
+static const struct store_queue_stats *stats_of(struct fixture *f, struct store_queue_stats *all,
+                                                const char *name)
+{
+    uint32_t count = store_queue_stats(f->store, all, 8);
+    for (uint32_t i = 0; i < count && i < 8; i++) {
+        if (strcmp(all[i].name, name) == 0) {
+            return &all[i];
+        }
+    }
+    return NULL;
+}
+
+static void test_stats(void **state)
+{
+    struct fixture *f = *state;
+    struct store_queue_stats all[8];
+    struct sqs_send_message_in send = send_in("x", 0);
+    struct sqs_send_message_in delayed = send_in("x", 1);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &delayed), 0);
+    struct hold_call *hold = start_hold(f, "jobs", 1);
+    run_until(f, &hold->order, 1);
+    /* Published after the answers: wait for it; then for the delay to end, without any operation.
+     */
+    mono_ns end = loop_now() + DEADLINE_NS;
+    const struct store_queue_stats *s;
+    while ((s = stats_of(f, all, "jobs")) == NULL || s->visible != 2 || s->in_flight != 1) {
+        assert_true(loop_now() < end);
+    }
+    assert_int_equal(s->sent, 3);
+    assert_int_equal(s->received, 1);
+    assert_int_equal(s->delayed, 0);
+    assert_true(s->oldest_sent_at > KIT_WALL);
+    hold_free(hold);
+}
+
+static void test_full_database(void **state)
+{
+    struct fixture *f = *state;
+    char body[2000];
+    memset(body, 'x', sizeof(body) - 1);
+    body[sizeof(body) - 1] = '\0';
+    struct sqs_send_message_in send = send_in(body, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    }
+    close_store(f);
+    open_store(f);
+    /* Between open and the first operation the thread touches nothing of the connection's limits.
+     */
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    char sql[64];
+    (void)snprintf(sql, sizeof(sql), "PRAGMA max_page_count = %d", 1);
+    sqlite3_exec(f->store->engine.db.handle, sql, NULL, NULL, NULL); /* as many as it has now */
+    int code = 0;
+    int accepted = 4;
+    for (int i = 0; i < 1000 && code == 0; i++) {
+        code = run(f, SQS_SEND_MESSAGE, &send);
+        accepted += code == 0;
+    }
+    assert_int_equal(code, SQS_ERROR_SERVICE_UNAVAILABLE);
+    struct store_stats stats;
+    store_stats(f->store, &stats);
+    assert_int_equal(stats.error, ERR_FULL);
+    /* Senders and a receiver in one turn: the senders fail, the receiver gets its messages. */
+    struct sqs_receive_in receive = receive_in(0);
+    struct call *sends[10];
+    for (int i = 0; i < 5; i++) {
+        sends[i] = start(f, SQS_SEND_MESSAGE, &send);
+    }
+    struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    for (int i = 5; i < 10; i++) {
+        sends[i] = start(f, SQS_SEND_MESSAGE, &send);
+    }
+    run_until(f, &sends[9]->order, 1);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(sends[i]->request.error.code, SQS_ERROR_SERVICE_UNAVAILABLE);
+        call_free(sends[i]);
+    }
+    uint32_t got = received(call);
+    assert_true(got >= 1);
+    /* Deletes go on and make room; then sending works again by itself. */
+    const struct sqs_receive_out *out = call->request.output;
+    for (uint32_t i = 0; i < got; i++) {
+        struct sqs_handle_in delete = {
+            .queue_url = url, .entry = {.receipt_handle = out->messages.items[i].receipt_handle}};
+        assert_int_equal(run(f, SQS_DELETE_MESSAGE, &delete), 0);
+    }
+    call_free(call);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    store_stats(f->store, &stats);
+    assert_int_equal(stats.error, 0);
+    /* What was accepted and not deleted is there: no more, no less. */
+    close_store(f);
+    open_store(f);
+    struct hold_call *hold = start_hold(f, "jobs", 1000);
+    run_until(f, &hold->order, 1);
+    assert_int_equal(hold->hold.error, 0);
+    assert_int_equal(hold->hold.count, (uint32_t)accepted + 1 - got);
+    hold_free(hold);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_send_and_receive, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_poll_woken_by_send, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_poll_woken_by_delay_and_lease, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_poll_ends_empty, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hold_and_settle, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delete_queue_wakes_waiters, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_close_answers_waiters, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_group_commit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stats, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_database, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
