@@ -31,4 +31,6 @@ else()
     add_library(LLHTTP STATIC ${LLHTTP_SOURCES})
     target_include_directories(LLHTTP SYSTEM PUBLIC ${LLHTTP_INCLUDE})
     target_compile_options(LLHTTP PRIVATE -w)
+    # Without it a chunk may end in any two bytes: two parsers could see two different bodies.
+    target_compile_definitions(LLHTTP PUBLIC LLHTTP_STRICT_MODE=1)
 endif()

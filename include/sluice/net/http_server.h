@@ -3,10 +3,11 @@
  *
  * A server has listeners; each parsed request comes whole (header and body bounded) to one handler,
  * which answers now or later, exactly once, with http_respond(). Requests of one connection are
- * handled one at a time, in order (pipelined bytes wait in the socket buffer). Answers by itself:
- * 400 malformed, 408 slow client, 413 body too large, 431 header too large, 503 too many
- * connections, 505. Keep-alive with idle timeout; Expect: 100-continue is answered. Loop thread
- * only.
+ * handled one at a time, in order (pipelined ones wait). Answers by itself: 400 malformed,
+ * 408 slow client, 413 body too large, 417, 431 header too large, 501 CONNECT, 503 too many
+ * connections, 505. Keep-alive with idle timeout; Expect: 100-continue is answered; an offered
+ * Upgrade is not taken. HEAD is given to the handler like GET, its body is not sent. Strict where
+ * parsers could disagree (request smuggling). Loop thread only.
  */
 #ifndef SLUICE_NET_HTTP_SERVER_H
 #define SLUICE_NET_HTTP_SERVER_H
@@ -32,20 +33,24 @@ struct http_server_config {
     size_t header_max_bytes;  /* 0: 32 KiB; also the count is bounded by HTTP_HEADERS_MAX */
     size_t body_max_bytes;    /* 0: 2 MiB */
     uint32_t connections_max; /* 0: 1024 */
-    int64_t header_timeout_ns, body_timeout_ns, idle_timeout_ns; /* 0: 10 s, 30 s, 75 s */
-    bool kernel_stamps; /* SO_TIMESTAMPNS: exchange knows when its last segment arrived */
+    /* 0: 10 s, 30 s, 75 s. The first two for the whole head and body; the last also for a client
+     * that does not read its answer. */
+    int64_t header_timeout_ns, body_timeout_ns, idle_timeout_ns;
+    /* SO_TIMESTAMPNS: the request knows when its last segment arrived. The kernel begins to stamp
+     * some 100 ms after the first listener asks for it. */
+    bool kernel_stamps;
 };
 
 /* A whole request. Strings are valid until http_respond(). */
 struct http_request_view {
     struct str method, target; /* target: as on the wire */
-    struct str path, query;    /* split at '?', not decoded */
-    struct str host;
+    struct str path, query;    /* split at '?', not decoded; never absent */
+    struct str host;           /* of an absolute target, else the header; absent in HTTP/1.0 */
     const struct http_header *headers;
     uint32_t header_count;
     struct str body;
     bool from_unix_socket;
-    bool peer_is_loopback;
+    bool peer_is_loopback;   /* also for a Unix socket */
     mono_ns received_at;     /* clock read after the last byte was read */
     int64_t kernel_stamp_ns; /* CLOCK_REALTIME ns of the segment that completed it; 0 when off */
 };
@@ -77,7 +82,8 @@ struct str http_request_header(const struct http_request_view *request,
                                const char *lower_case_name);
 
 /* Called once if the peer went away (or the server closed) before the answer; http_respond() must
- * still be called, and does nothing then. For long polls. */
+ * still be called, and does nothing then. For long polls. Without a callback a peer that has only
+ * closed its sending side still gets its answer. Never called from inside this function. */
 void http_exchange_on_close(struct http_exchange *exchange, void (*callback)(void *context),
                             void *context);
 const struct http_request_view *http_exchange_request(const struct http_exchange *exchange);
@@ -86,10 +92,11 @@ struct http_response {
     int status;
     const char *content_type;          /* NULL: no body type header */
     struct str body;                   /* copied */
-    const struct http_header *headers; /* more headers; values are checked for CR, LF */
+    const struct http_header *headers; /* more headers; CR, LF, NUL in values become spaces */
     uint32_t header_count;
     bool close; /* close the connection after it */
 };
+/* Allowed inside the handler; the handler is never called from inside it. */
 void http_respond(struct http_exchange *exchange, const struct http_response *response);
 /* Plain text, for errors. */
 void http_respond_text(struct http_exchange *exchange, int status, const char *text);
