@@ -1,0 +1,76 @@
+/*
+ * Our HTTP server with nothing behind it: every request gets the same answer, the one of a
+ * SendMessage. A yardstick of the SQS API.
+ *
+ *   http_constant_bench [--listen 127.0.0.1:9424]
+ *
+ * Says {"ready":true} when it listens; ends by SIGTERM or SIGINT.
+ */
+#include "sluice/net/http_server.h"
+#include "sluice/runtime/loop.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct bench {
+    struct loop *loop;
+    struct http_server *server;
+    uv_signal_t signals[2];
+};
+
+static void answer(void *context, struct http_exchange *exchange,
+                   const struct http_request_view *request)
+{
+    static const struct http_response response = {
+        .status = 200,
+        .content_type = "application/x-amz-json-1.0",
+        .body = {"{\"MD5OfMessageBody\":\"7d793037a0760186574b0282f2f435e7\","
+                 "\"MessageId\":\"00000000-0000-4000-8000-000000000000\"}",
+                 107},
+    };
+    (void)context;
+    (void)request;
+    http_respond(exchange, &response);
+}
+
+static void end(uv_signal_t *handle, int number)
+{
+    struct bench *bench = handle->data;
+    (void)number;
+    for (size_t i = 0; i < SL_COUNT(bench->signals); i++) {
+        uv_close((uv_handle_t *)&bench->signals[i], NULL);
+    }
+    http_server_close(bench->server);
+    loop_stop(bench->loop);
+}
+
+int main(int argc, char **argv)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+    struct bench bench = {0};
+    struct error e = {0};
+    const char *address = "127.0.0.1:9424";
+
+    if (argc == 3 && strcmp(argv[1], "--listen") == 0) {
+        address = argv[2];
+    } else if (argc != 1) {
+        fprintf(stderr, "usage: http_constant_bench [--listen 127.0.0.1:9424]\n");
+        return 2;
+    }
+    bench.loop = loop_new();
+    bench.server = http_server_new(bench.loop, &(struct http_server_config){0}, answer, NULL);
+    if (http_server_listen(bench.server, str_from(address), 0600, &e) != 0) {
+        fprintf(stderr, "http_constant_bench: %s: %s\n", address, e.text);
+        return 1;
+    }
+    for (size_t i = 0; i < SL_COUNT(numbers); i++) {
+        uv_signal_init(loop_uv(bench.loop), &bench.signals[i]);
+        bench.signals[i].data = &bench;
+        uv_signal_start(&bench.signals[i], end, numbers[i]);
+    }
+    printf("{\"ready\":true}\n");
+    fflush(stdout);
+    int leaked = loop_run(bench.loop);
+    loop_free(bench.loop);
+    return leaked != 0;
+}
