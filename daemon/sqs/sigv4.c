@@ -25,6 +25,45 @@ void sigv4_date(wall_ms now, char out[17])
     (void)strftime(out, DATE_LEN + 1, "%Y%m%dT%H%M%SZ", &tm);
 }
 
+static bool is_timestamp(struct str text)
+{
+    if (text.len != DATE_LEN) {
+        return false;
+    }
+    for (size_t i = 0; i < DATE_LEN; i++) {
+        char wanted = i == 8 ? 'T' : i == 15 ? 'Z' : '0';
+        bool digit = text.ptr[i] >= '0' && text.ptr[i] <= '9';
+        if (wanted == '0' ? !digit : text.ptr[i] != wanted) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int two_digits(const char *text)
+{
+    return (text[0] - '0') * 10 + (text[1] - '0');
+}
+
+int sigv4_parse_date(struct str text, wall_ms *ret)
+{
+    if (!is_timestamp(text)) {
+        return ERR_SYNTAX;
+    }
+    struct tm tm = {.tm_year = two_digits(text.ptr) * 100 + two_digits(text.ptr + 2) - 1900,
+                    .tm_mon = two_digits(text.ptr + 4) - 1,
+                    .tm_mday = two_digits(text.ptr + 6),
+                    .tm_hour = two_digits(text.ptr + 9),
+                    .tm_min = two_digits(text.ptr + 11),
+                    .tm_sec = two_digits(text.ptr + 13)};
+    if (tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
+        tm.tm_min > 59 || tm.tm_sec > 60) {
+        return ERR_SYNTAX;
+    }
+    *ret = (wall_ms)timegm(&tm) * 1000;
+    return ERR_OK;
+}
+
 /* ---- canonical parts ---- */
 
 static bool is_unreserved(char c)
@@ -301,21 +340,6 @@ static struct str header_value(const struct sigv4_request *request, struct str n
         }
     }
     return STR_NONE;
-}
-
-static bool is_timestamp(struct str text)
-{
-    if (text.len != DATE_LEN) {
-        return false;
-    }
-    for (size_t i = 0; i < DATE_LEN; i++) {
-        char wanted = i == 8 ? 'T' : i == 15 ? 'Z' : '0';
-        bool digit = text.ptr[i] >= '0' && text.ptr[i] <= '9';
-        if (wanted == '0' ? !digit : text.ptr[i] != wanted) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static int compare_names(const void *a, const void *b)

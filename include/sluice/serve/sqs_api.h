@@ -27,13 +27,16 @@
 struct sqs_api;
 
 struct sqs_api_key {
-    const char *id, *secret;
+    struct str id, secret;
 };
 
+/* Everything is copied. */
 struct sqs_api_config {
-    const struct sqs_api_key *keys; /* copied */
-    uint32_t key_count;             /* 0: unsigned requests */
+    struct sqs_api_key *access_keys;
+    uint32_t access_key_count; /* 0: unsigned requests */
     bool allow_anonymous;
+    struct str region;      /* signatures must be for it; empty: for any */
+    struct str account;     /* of ARNs in messages */
     wall_ms (*clock)(void); /* NULL: loop_wall; tests bring their own time */
 };
 

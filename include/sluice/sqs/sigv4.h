@@ -27,6 +27,8 @@ struct sigv4_credentials {
 
 /* "20261123T120000Z" and NUL. */
 void sigv4_date(wall_ms now, char out[17]);
+/* The reverse. ERR_SYNTAX. */
+SL_MUST_CHECK int sigv4_parse_date(struct str text, wall_ms *ret);
 /* The value of the Authorization header, signing exactly the headers given (host, x-amz-date … must
  * be among them; also X-Amz-Security-Token when there is a token). */
 SL_MUST_CHECK int sigv4_sign(const struct sigv4_request *request,

@@ -219,6 +219,19 @@ static void dates(void **state)
     char out[17];
     sigv4_date(INT64_C(1795435200000), out);
     assert_string_equal(out, DATE);
+    wall_ms back = 0;
+    assert_int_equal(sigv4_parse_date(STR(DATE), &back), 0);
+    assert_int_equal(back, INT64_C(1795435200000));
+    static const char *const bad[] = {"",
+                                      "20261123",
+                                      "20261123T120000",
+                                      "20261123 120000Z",
+                                      "20261323T120000Z",
+                                      "20261123T250000Z",
+                                      "2026112xT120000Z"};
+    for (size_t i = 0; i < SL_COUNT(bad); i++) {
+        assert_int_equal(sigv4_parse_date(str_from(bad[i]), &back), ERR_SYNTAX);
+    }
     sigv4_date(0, out);
     assert_string_equal(out, "19700101T000000Z");
 }

@@ -1,0 +1,389 @@
+#include "sqs_api_internal.h"
+
+#include "sluice/base/digest.h"
+#include "sluice/sqs/arn.h"
+#include "sluice/sqs/codec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Ten messages of 1 MiB do not fit the arena; escaping can double what does. */
+#define ANSWER_MAX_BYTES  ((size_t)24 << 20)
+#define HOST_MAX          255
+#define CONTENT_TYPE_JSON "application/x-amz-json-1.0"
+#define CONTENT_TYPE_XML  "text/xml"
+#define TARGET_PREFIX     STR("AmazonSQS.")
+
+enum protocol { PROTOCOL_JSON, PROTOCOL_QUERY };
+
+struct sqs_api {
+    struct store *store;
+    struct sqs_access access;
+    wall_ms (*clock)(void);
+    struct metric_family *requests;
+    /* By action (the last: none) and error code, made on first use. */
+    struct metric *counters[SQS_ACTION__COUNT + 1][SQS_ERROR__COUNT];
+    struct list calls;
+    uint32_t running;
+    bool draining;
+};
+
+/* One request, from the handler to its answer. */
+struct call {
+    struct list_node node;
+    struct sqs_api *api;
+    struct http_exchange *exchange;
+    const struct http_request_view *http;
+    enum protocol protocol;
+    enum sqs_action action; /* SQS_ACTION_NONE until known */
+    struct str action_name; /* as sent */
+    char request_id[37];
+    struct arena arena;
+    struct sqs_error error;
+    struct store_request store;
+};
+
+/* ---- answering ---- */
+
+static void count_request(struct sqs_api *api, enum sqs_action action, enum sqs_error_code code)
+{
+    int row = action == SQS_ACTION_NONE ? SQS_ACTION__COUNT : (int)action;
+    struct metric **counter = &api->counters[row][code];
+    if (*counter == NULL) {
+        const char *const values[] = {action == SQS_ACTION_NONE ? "unknown"
+                                                                : sqs_action_info(action)->name,
+                                      code == SQS_OK ? "OK" : sqs_error_info(code)->shape};
+        *counter = metric_series(api->requests, values);
+    }
+    metric_add(*counter, 1);
+}
+
+static void call_free(struct call *call)
+{
+    call->api->running--;
+    list_remove(&call->api->calls, &call->node);
+    arena_done(&call->arena);
+    free(call);
+}
+
+static void respond(struct call *call, int status, struct str body, const char *query_error)
+{
+    const struct http_header headers[] = {
+        {STR("x-amzn-RequestId"), str_from(call->request_id)},
+        {STR("x-amzn-query-error"), str_from(query_error)},
+    };
+    http_respond(
+        call->exchange,
+        &(struct http_response){
+            .status = status,
+            .content_type = call->protocol == PROTOCOL_JSON ? CONTENT_TYPE_JSON : CONTENT_TYPE_XML,
+            .body = body,
+            .headers = headers,
+            .header_count = query_error == NULL ? 1 : 2,
+        });
+    call_free(call);
+}
+
+static void respond_error(struct call *call)
+{
+    const struct sqs_error_info *info = sqs_error_info(call->error.code);
+    struct buf body;
+    buf_init(&body, sizeof(call->error.message) * 8 + 1024);
+    count_request(call->api, call->action, call->error.code);
+    if (call->protocol == PROTOCOL_JSON) {
+        char header[128];
+        (void)snprintf(header, sizeof(header), "%s;%s", info->query_code,
+                       info->sender_fault ? "Sender" : "Receiver");
+        (void)sqs_json_error(&call->error, &body);
+        respond(call, info->http_status, buf_str(&body), header);
+    } else {
+        (void)sqs_xml_error(&call->error, call->request_id, &body);
+        respond(call, info->http_status, buf_str(&body), NULL);
+    }
+    buf_done(&body);
+}
+
+static void respond_output(struct call *call)
+{
+    const struct sqs_action_info *info = sqs_action_info(call->action);
+    struct buf body;
+    int rc = ERR_OK;
+    buf_init(&body, ANSWER_MAX_BYTES);
+    if (call->protocol == PROTOCOL_QUERY) {
+        rc = sqs_xml_encode(info, call->store.output, call->request_id, &body);
+    } else if (info->output != NULL) {
+        rc = sqs_json_encode(info->output, call->store.output, &body);
+    }
+    if (rc != ERR_OK) {
+        (void)sqs_error_set(&call->error, SQS_ERROR_INTERNAL_FAILURE, "The answer is too large.");
+        respond_error(call);
+    } else {
+        count_request(call->api, call->action, SQS_OK);
+        respond(call, 200, buf_str(&body), NULL);
+    }
+    buf_done(&body);
+}
+
+static void on_store_done(void *context, struct store_request *request)
+{
+    struct call *call = context;
+    call->error = request->error;
+    if (call->error.code != SQS_OK) {
+        respond_error(call);
+    } else {
+        respond_output(call);
+    }
+}
+
+/* The client of a long poll went away: what it would have received must not be taken for it. */
+static void on_exchange_closed(void *context)
+{
+    struct call *call = context;
+    store_cancel(call->api->store, &call->store);
+}
+
+/* ---- what is asked ---- */
+
+static bool is_method(const struct http_request_view *request, const char *method)
+{
+    return str_equal(request->method, str_from(method));
+}
+
+static bool content_type_is(const struct http_request_view *request, struct str wanted)
+{
+    struct str type = str_trim(http_request_header(request, "content-type"));
+    return type.len >= wanted.len && str_equal_nocase((struct str){type.ptr, wanted.len}, wanted);
+}
+
+/* "/000000000000/jobs": at least two segments. */
+static bool path_names_queue(struct str path)
+{
+    struct sqs_queue_ref ref;
+    return sqs_queue_url_parse(path, &ref) == ERR_OK && ref.account.ptr != NULL;
+}
+
+/* The parameters of a Query request: the body of a POST and the query of the URL. */
+static struct str form_of(struct call *call)
+{
+    const struct http_request_view *http = call->http;
+    if (!is_method(http, "POST") || http->body.len == 0) {
+        return http->query.ptr == NULL ? STR("") : http->query;
+    }
+    if (http->query.len == 0) {
+        return http->body;
+    }
+    size_t len = http->body.len + 1 + http->query.len;
+    char *joined = arena_alloc(&call->arena, len);
+    if (joined == NULL) {
+        return http->body;
+    }
+    memcpy(joined, http->body.ptr, http->body.len);
+    joined[http->body.len] = '&';
+    memcpy(joined + http->body.len + 1, http->query.ptr, http->query.len);
+    return (struct str){joined, len};
+}
+
+static int unknown_action(struct call *call)
+{
+    struct str name = call->action_name;
+    name.len = name.len > 100 ? 100 : name.len;
+    call->action = SQS_ACTION_NONE;
+    return sqs_error_set(&call->error, SQS_ERROR_INVALID_ACTION,
+                         "The action %.*s is not valid for this endpoint.", STR_FMT(name));
+}
+
+/* Which protocol speaks and which action it names (not yet whether there is such an action). */
+static void read_action(struct call *call, struct str form)
+{
+    struct str target = http_request_header(call->http, "x-amz-target");
+    bool post = is_method(call->http, "POST");
+    if (post &&
+        (target.ptr != NULL || content_type_is(call->http, STR("application/x-amz-json-1")))) {
+        call->protocol = PROTOCOL_JSON;
+        call->action_name = target;
+        if (str_starts_with(target, TARGET_PREFIX)) {
+            call->action_name.ptr += TARGET_PREFIX.len;
+            call->action_name.len -= TARGET_PREFIX.len;
+            call->action = sqs_action_find(call->action_name);
+        }
+        return;
+    }
+    call->protocol = PROTOCOL_QUERY;
+    if (!post && !is_method(call->http, "GET")) {
+        return;
+    }
+    call->action_name = sqs_query_parameter(form, "Action", &call->arena);
+    call->action = sqs_action_find(call->action_name);
+}
+
+/* The Query protocol knows these two only at "/". */
+static bool is_misplaced(const struct call *call)
+{
+    return call->protocol == PROTOCOL_QUERY &&
+           (call->action == SQS_CREATE_QUEUE || call->action == SQS_LIST_QUEUES) &&
+           path_names_queue(call->http->path);
+}
+
+static bool is_host_text(struct str host)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.ptr[i];
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '-' || c == '_' || c == '.' || c == ':' || c == '[' || c == ']';
+        if (!ok) {
+            return false;
+        }
+    }
+    return host.len > 0 && host.len <= HOST_MAX;
+}
+
+/* Queue URLs in answers point to where the client found us. */
+static struct str endpoint_of(struct call *call)
+{
+    struct str host = is_host_text(call->http->host) ? call->http->host : STR("localhost");
+    size_t size = host.len + sizeof("http://");
+    char *text = arena_alloc(&call->arena, size);
+    if (text == NULL) {
+        return STR("http://localhost");
+    }
+    int len = snprintf(text, size, "http://%.*s", STR_FMT(host));
+    return (struct str){text, (size_t)len};
+}
+
+/* QueueUrl is the first member of the input of every action on a queue (sqs/actions asserts it). */
+static int complete_queue_url(struct call *call, void *input)
+{
+    struct str url;
+    struct sqs_queue_ref ref;
+    memcpy(&url, input, sizeof(url));
+    if (url.ptr == NULL && path_names_queue(call->http->path)) {
+        memcpy(input, &call->http->path, sizeof(url));
+        return SQS_OK;
+    }
+    if (sqs_queue_url_parse(url, &ref) != ERR_OK) {
+        return sqs_error_set(&call->error, SQS_ERROR_QUEUE_DOES_NOT_EXIST,
+                             "The specified queue does not exist.");
+    }
+    return SQS_OK;
+}
+
+static int decode(struct call *call, struct str form, void **ret)
+{
+    if (call->action == SQS_ACTION_NONE || is_misplaced(call)) {
+        return unknown_action(call);
+    }
+    const struct sqs_action_info *info = sqs_action_info(call->action);
+    int rc = call->protocol == PROTOCOL_JSON
+                 ? sqs_json_decode(info->input, call->http->body, &call->arena, ret, &call->error)
+                 : sqs_query_decode(info->input, form, &call->arena, ret, &call->error);
+    return rc == SQS_OK && info->on_queue ? complete_queue_url(call, *ret) : rc;
+}
+
+static void submit(struct call *call, void *input)
+{
+    struct sqs_api *api = call->api;
+    if (call->action == SQS_RECEIVE_MESSAGE) {
+        struct sqs_receive_in *receive = input;
+        if (api->draining) {
+            receive->wait_seconds = (struct sqs_int){.set = true, .value = 0};
+        }
+        http_exchange_on_close(call->exchange, on_exchange_closed, call);
+    }
+    call->store = (struct store_request){
+        .action = call->action,
+        .input = input,
+        .endpoint = endpoint_of(call),
+        .arena = &call->arena,
+        .wall = api->clock(),
+        .done = on_store_done,
+        .context = call,
+    };
+    store_submit(api->store, &call->store);
+}
+
+/* What a browser that looks at a queue URL gets, as from AWS. */
+static void respond_not_found(struct call *call)
+{
+    count_request(call->api, SQS_ACTION_NONE, SQS_ERROR_INVALID_ACTION);
+    respond(call, 404, STR("<UnknownOperationException/>\n"), NULL);
+}
+
+void sqs_api_handle(void *context, struct http_exchange *exchange,
+                    const struct http_request_view *request)
+{
+    struct sqs_api *api = context;
+    struct call *call = MEM_NEW(struct call);
+    *call =
+        (struct call){.api = api, .exchange = exchange, .http = request, .action = SQS_ACTION_NONE};
+    arena_init(&call->arena, SQS_API_REQUEST_MAX_BYTES);
+    digest_uuid(call->request_id);
+    list_push(&api->calls, &call->node);
+    api->running++;
+
+    struct str form = form_of(call);
+    read_action(call, form);
+    int rc = sqs_access_check(&api->access, request, call->action_name, api->clock(), &call->error);
+    if (rc != SQS_OK) {
+        respond_error(call);
+        return;
+    }
+    if (call->protocol == PROTOCOL_QUERY && call->action_name.ptr == NULL) {
+        respond_not_found(call);
+        return;
+    }
+    void *input = NULL;
+    rc = decode(call, form, &input);
+    if (rc != SQS_OK) {
+        respond_error(call);
+        return;
+    }
+    submit(call, input);
+}
+
+/* ---- life ---- */
+
+struct sqs_api *sqs_api_new(struct store *store, struct metrics *metrics,
+                            const struct sqs_api_config *config)
+{
+    static const char *const labels[] = {"action", "code", NULL};
+    struct sqs_api *api = MEM_NEW(struct sqs_api);
+    api->store = store;
+    api->clock = config->clock == NULL ? loop_wall : config->clock;
+    sqs_access_init(&api->access, config);
+    list_init(&api->calls);
+    api->requests = metrics_family(metrics, METRIC_COUNTER, "sluice_sqs_requests_total",
+                                   "Requests to the SQS API, by action and outcome.", labels);
+    for (int action = 0; action < SQS_ACTION__COUNT; action++) {
+        const char *const values[] = {sqs_action_info((enum sqs_action)action)->name, "OK"};
+        api->counters[action][SQS_OK] = metric_series(api->requests, values);
+    }
+    return api;
+}
+
+void sqs_api_drain(struct sqs_api *api)
+{
+    api->draining = true;
+    LIST_FOR(&api->calls, node)
+    {
+        struct call *call = LIST_ENTRY(node, struct call, node);
+        if (call->action == SQS_RECEIVE_MESSAGE) {
+            store_cancel(api->store, &call->store);
+        }
+    }
+}
+
+uint32_t sqs_api_running(const struct sqs_api *api)
+{
+    return api->running;
+}
+
+void sqs_api_free(struct sqs_api *api)
+{
+    if (api == NULL) {
+        return;
+    }
+    SL_ASSERT(api->running == 0);
+    sqs_access_done(&api->access);
+    free(api);
+}
