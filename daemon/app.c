@@ -139,9 +139,8 @@ static void on_drain(void *context)
 
     LOG_INFO("draining: calls in flight end, the rest is handed back");
     sdnotify_stopping(app->sdnotify, app->settings->drain_timeout_ns + 5 * NS_PER_S);
-    if (app->sqs_server != NULL) {
-        http_server_drain(app->sqs_server);
-    }
+    sqs_api_drain(app->sqs_api);
+    http_server_drain(app->sqs_server);
     delivery_drain(app->delivery, on_drained, app);
 }
 
@@ -284,8 +283,9 @@ static int build_servers(struct app *app, struct error *e)
     app->sqs_api = sqs_api_new(app->store, app->metrics, &api);
     free(api.access_keys);
     app->admin = (struct admin){.callbacks = &callbacks, .context = app, .metrics = app->metrics};
-    app->sqs_server =
-        http_server_new(app->loop, &(struct http_server_config){0}, sqs_api_handle, app->sqs_api);
+    app->sqs_server = http_server_new(
+        app->loop, &(struct http_server_config){.body_max_bytes = SQS_API_BODY_MAX_BYTES},
+        sqs_api_handle, app->sqs_api);
     app->health_server =
         http_server_new(app->loop, &(struct http_server_config){.connections_max = 64},
                         admin_handle_health, &app->admin);
