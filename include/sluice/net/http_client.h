@@ -4,12 +4,19 @@
  *
  * Events of a request, all on the loop's thread and never before http_client_submit() returned:
  *   on_arrived  at most once: the peer's TCP acknowledged the last byte (SIOCOUTQ = 0; the clock is
- *               read after the ioctl). Never comes where it cannot be observed; then the response
- * is it. on_done     exactly once, last: response or error; also after cancel (ERR_CANCELED).
- * Sockets reset on close while bytes are unacknowledged (linger 0, TCP_USER_TIMEOUT = max_flight),
- * so nothing travels later than max_flight after ended_at. libcurl's hidden re-send on a dead
- * reused connection is stopped and reported as ERR_RESET. Names are never resolved here when
- * `addresses` are given (net/resolver keeps them), so a slow resolver holds no permit.
+ *               read after the ioctl). Never comes where it cannot be observed (a Unix socket) or
+ *               when the response was faster; then the response is the arrival.
+ *   on_done     exactly once, last: response or error; also after cancel (ERR_CANCELED).
+ * Both may submit, cancel and close. An answer that came before the whole request was written (413)
+ * counts as its arrival: the peer has decided about it.
+ *
+ * TCP sockets reset on close while a request is unfinished (linger 0 from the moment they are
+ * opened, so also on kill -9; TCP_USER_TIMEOUT = max_flight from the first byte), so nothing
+ * travels later than max_flight after ended_at. A peer that keeps its window shut for max_flight is
+ * cut off for the same reason. libcurl's hidden re-send on a dead reused connection is stopped and
+ * reported as ERR_RESET. Names are never resolved here when `addresses` are given (net/resolver
+ * keeps them), so a slow resolver holds no permit; a change of addresses counts for the next new
+ * connection. HTTP/1.1 only; no redirects, no proxies, no Expect.
  */
 #ifndef SLUICE_NET_HTTP_CLIENT_H
 #define SLUICE_NET_HTTP_CLIENT_H
@@ -46,7 +53,8 @@ struct http_result {
     int64_t connect_ns; /* 0 on a reused connection */
     bool reused;
     struct str body;                   /* valid in on_done only */
-    const struct http_header *headers; /* response headers, bounded, valid in on_done only */
+    const struct http_header *headers; /* response headers, the first HTTP_HEADERS_MAX or 64 KiB of
+                                          them; valid in on_done only */
     uint32_t header_count;
     char detail[160]; /* libcurl's text, no secrets */
 };
@@ -70,15 +78,20 @@ struct http_call_request {
 };
 
 struct http_client *http_client_new(struct loop *loop, const struct http_client_config *config);
-/* Strings of request except body are copied. Completion contract above. ERR_NOMEM, ERR_INVALID. */
+/* Strings of request except body are copied. Completion contract above. ERR_INVALID (URL, method,
+ * header, timeout), ERR_TOO_BIG (headers), ERR_NOMEM, ERR_CLOSED (after http_client_close()).
+ * *ret_call is valid until its on_done returned. */
 SL_MUST_CHECK int http_client_submit(struct http_client *client,
                                      const struct http_call_request *request,
                                      const struct http_call_events *events, void *context,
                                      struct http_call **ret_call);
-/* on_done with ERR_CANCELED comes in the next turn (or the real end, if that was first). */
+/* Closes the connection now; on_done with ERR_CANCELED follows from the loop (or the real end, if
+ * that was first). */
 void http_client_cancel(struct http_call *call);
+/* Calls submitted whose on_done did not come yet. */
 uint32_t http_client_running(const struct http_client *client);
-/* Running calls complete with ERR_CANCELED; frees itself when the handles are closed. */
+/* Running calls complete with ERR_CANCELED; frees itself when the handles are closed. Until then it
+ * keeps the loop running. */
 void http_client_close(struct http_client *client);
 
 #endif
