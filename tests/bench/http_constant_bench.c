@@ -18,15 +18,16 @@ struct bench {
     uv_signal_t signals[2];
 };
 
+static const char sent[] = "{\"MD5OfMessageBody\":\"7d793037a0760186574b0282f2f435e7\","
+                           "\"MessageId\":\"00000000-0000-4000-8000-000000000000\"}";
+
 static void answer(void *context, struct http_exchange *exchange,
                    const struct http_request_view *request)
 {
     static const struct http_response response = {
         .status = 200,
         .content_type = "application/x-amz-json-1.0",
-        .body = {"{\"MD5OfMessageBody\":\"7d793037a0760186574b0282f2f435e7\","
-                 "\"MessageId\":\"00000000-0000-4000-8000-000000000000\"}",
-                 107},
+        .body = {sent, sizeof(sent) - 1},
     };
     (void)context;
     (void)request;
