@@ -20,9 +20,7 @@ void attempt_start(struct message *message, mono_ns now)
     target->bound_at_start = target->concurrency.bound;
     if (now > message->ready_at) {
         message->throttle_wait_ns += now - message->ready_at;
-        if (route->blocked_by != LIMIT_REASON_NONE) {
-            message->wait_reason = route->blocked_by;
-        }
+        message->wait_reason = route->said_no;
     }
     route->started++;
     if (message->calls++ > 0) {

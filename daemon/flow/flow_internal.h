@@ -62,6 +62,7 @@ struct route {
     bool has_share, paused, draining;
     /* admission */
     enum limit_reason blocked_by;
+    enum limit_reason said_no;    /* the last thing that did, also when it no longer does */
     mono_ns blocked_until;
     mono_ns accounted_at;
     int64_t throttle_wait_ns[LIMIT_REASON__COUNT];

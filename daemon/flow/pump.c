@@ -43,7 +43,7 @@ static bool route_start(struct route *route, mono_ns now)
         struct message *message = LIST_ENTRY(node, struct message, node);
         struct limit_verdict verdict = route_admit(route, now);
         if (!verdict.admit) {
-            route->blocked_by = verdict.reason;
+            route->blocked_by = route->said_no = verdict.reason;
             route->blocked_until = mono_max(verdict.at, now + 1);
             if (route->config.weight > 1) {
                 route_reserve(route, now);
