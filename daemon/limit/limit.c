@@ -1,91 +1,101 @@
 #include "sluice/limit/limit.h"
 
-#include "returning.h"
+#include "bucket.h"
+#include "pacer.h"
+#include "window.h"
+
 #include "sluice/base/mem.h"
 
 #include <stdlib.h>
 
-/* Catching up after a late timer: stingier costs throughput, and safety never depends on it. */
-#define PACER_TOLERANCE_MIN_NS (10 * NS_PER_MS)
-/* Keeps every product of a weight and an interval far from overflow. */
-#define HORIZON_MAX_NS (INT64_MAX / 8)
-
 struct limit {
     struct limit_config config;
-    int64_t interval_ns; /* T = W / N, rounded up */
-    mono_ns now;         /* the newest time seen */
-    mono_ns cold_until, gate_until;
-    /* Theoretical arrival time of GCRA: of the pacer (window), of the target's bucket (bucket). */
-    mono_ns tat;
-    uint32_t held;              /* units taken, arrival not certain */
-    struct returning returning; /* window: until free; bucket: until known to have arrived */
+    mono_ns last;     /* newest now seen */
+    mono_ns gate;     /* Retry-After */
+    mono_ns quiet_at; /* calls of an earlier process may arrive until then */
+    struct pacer pacer;
+    union {
+        struct window window;
+        struct bucket bucket;
+    };
 };
 
 const char *limit_reason_name(enum limit_reason reason)
 {
     static const char *const names[] = {
-#define XX(name, text) text,
+#define XX(name, text) [LIMIT_REASON_##name] = (text),
         LIMIT_REASON_MAP(XX)
 #undef XX
     };
-    return reason >= 0 && reason < LIMIT_REASON__COUNT ? names[reason] : "unknown";
+    return (unsigned)reason < SL_COUNT(names) ? names[reason] : "unknown";
 }
 
-static int64_t interval_of(const struct limit_config *config)
+/* Rounded up: rounded down, N = 7 would be 8 in a second. */
+static int64_t interval_ns(const struct limit_config *config)
 {
     return (config->per_ns + config->requests - 1) / config->requests;
 }
 
-int limit_config_check(const struct limit_config *config, struct error *e)
+static bool is_bucket(const struct limit *limit)
 {
-    if (config->requests < 1 || config->requests > LIMIT_REQUESTS_MAX) {
-        return error_set(e, ERR_RANGE, "requests", "%u requests: allowed are 1 to %u",
-                         config->requests, LIMIT_REQUESTS_MAX);
-    }
-    if (config->per_ns < NS_PER_MS || config->per_ns > HORIZON_MAX_NS / 4) {
-        return error_set(e, ERR_RANGE, "per", "a window of %lld ns: allowed is 1ms or more",
-                         (long long)config->per_ns);
-    }
-    if (config->guard_ns < 0 || config->guard_ns > config->per_ns * 100 ||
-        config->max_flight_ns < 0 || config->max_flight_ns > HORIZON_MAX_NS / 4) {
-        return error_set(e, ERR_RANGE, "guard",
-                         "guard and max_flight may not be negative or out of proportion");
-    }
-    if (config->kind == LIMIT_BUCKET &&
-        (config->burst < 1 || config->burst > LIMIT_REQUESTS_MAX ||
-         interval_of(config) > HORIZON_MAX_NS / 4 / config->burst)) {
-        return error_set(e, ERR_RANGE, "burst", "a burst of %u: allowed are 1 to %u", config->burst,
-                         LIMIT_REQUESTS_MAX);
-    }
-    return 0;
+    return limit->config.kind == LIMIT_BUCKET;
 }
 
-/* How many entries can be on their way back: one a permit, and one for what a resize holds back. */
-static uint32_t capacity_of(const struct limit_config *config)
+static int check_range(struct error *e, const char *name, int64_t value, int64_t min, int64_t max)
 {
-    return (config->kind == LIMIT_BUCKET ? config->burst : config->requests) + 1;
+    if (value >= min && value <= max) {
+        return 0;
+    }
+    return error_set(e, ERR_RANGE, name, "found %lld; allowed: %lld to %lld", (long long)value,
+                     (long long)min, (long long)max);
+}
+
+static int check_bucket(const struct limit_config *config, struct error *e)
+{
+    int error = check_range(e, "burst", config->burst, 1, LIMIT_REQUESTS_MAX);
+    if (error != 0 || config->burst <= LIMIT_PER_MAX_NS / interval_ns(config)) {
+        return error;
+    }
+    return error_set(e, ERR_RANGE, "burst",
+                     "found %u; it would take longer than 366 days to fill at %u requests per "
+                     "%lld ns; use a smaller burst",
+                     config->burst, config->requests, (long long)config->per_ns);
+}
+
+int limit_config_check(const struct limit_config *config, struct error *e)
+{
+    int error = check_range(e, "requests", config->requests, 1, LIMIT_REQUESTS_MAX);
+    if (error == 0) {
+        error = check_range(e, "per", config->per_ns, 1, LIMIT_PER_MAX_NS);
+    }
+    if (error == 0) {
+        error = check_range(e, "guard", config->guard_ns, 0, LIMIT_FLIGHT_MAX_NS);
+    }
+    if (error == 0) {
+        error = check_range(e, "max_flight", config->max_flight_ns, 0, LIMIT_FLIGHT_MAX_NS);
+    }
+    if (error == 0 && config->kind == LIMIT_BUCKET) {
+        error = check_bucket(config, e);
+    }
+    return error;
 }
 
 int limit_new(const struct limit_config *config, mono_ns now, struct limit **ret)
 {
-    struct limit *limit;
     int error = limit_config_check(config, NULL);
-
     if (error != 0) {
         return error;
     }
-    limit = MEM_NEW(struct limit);
+    struct limit *limit = MEM_NEW(struct limit);
     limit->config = *config;
-    limit->interval_ns = interval_of(config);
-    limit->now = now;
-    returning_init(&limit->returning, capacity_of(config));
-    limit->cold_until = mono_add(now, config->max_flight_ns + config->guard_ns);
-    if (config->kind == LIMIT_BUCKET) {
-        /* Empty at the last moment at which calls of an earlier process may arrive. */
-        limit->tat = limit->cold_until + (int64_t)config->burst * limit->interval_ns;
+    limit->last = now;
+    limit->quiet_at = mono_add(now, config->max_flight_ns);
+    pacer_init(&limit->pacer, interval_ns(config));
+    if (is_bucket(limit)) {
+        bucket_init(&limit->bucket, config, interval_ns(config), limit->quiet_at);
     } else {
-        limit->cold_until = mono_add(limit->cold_until, config->per_ns);
-        limit->tat = now;
+        window_init(&limit->window, config->requests, config->per_ns + config->guard_ns,
+                    limit->quiet_at);
     }
     *ret = limit;
     return 0;
@@ -93,177 +103,127 @@ int limit_new(const struct limit_config *config, mono_ns now, struct limit **ret
 
 void limit_free(struct limit *limit)
 {
-    if (limit != NULL) {
-        returning_done(&limit->returning);
-        free(limit);
+    if (limit == NULL) {
+        return;
     }
+    if (is_bucket(limit)) {
+        bucket_done(&limit->bucket);
+    } else {
+        window_done(&limit->window);
+    }
+    free(limit);
 }
 
-/* GCRA: charges weight units at that time. */
-static void charge(struct limit *limit, uint32_t weight, mono_ns at)
-{
-    limit->tat = mono_add(mono_max(limit->tat, at), (int64_t)weight * limit->interval_ns);
-}
-
-/* Takes note of the time: permits whose due has passed come back. Time never goes back. */
+/* Time never goes back in here: a sender with an older clock reading must not be given again what
+ * was counted already. */
 static mono_ns advance(struct limit *limit, mono_ns now)
 {
-    limit->now = mono_max(limit->now, now);
-    while (returning_first_due(&limit->returning) <= limit->now) {
-        struct returning_entry entry = returning_pop(&limit->returning);
-        if (limit->config.kind == LIMIT_BUCKET) {
-            charge(limit, entry.weight, entry.due);
-        }
-    }
-    return limit->now;
+    limit->last = mono_max(limit->last, now);
+    return limit->last;
 }
 
-static struct limit_verdict wait_for(enum limit_reason reason, mono_ns at)
+/* A time that was measured by the caller's clock, in ours: as long ago as the caller says. */
+static mono_ns translate(struct limit *limit, mono_ns at, mono_ns now)
 {
-    return (struct limit_verdict){.admit = false, .reason = reason, .at = at};
+    return mono_add(at, advance(limit, now) - now);
 }
 
-static const struct limit_verdict admitted = {.admit = true, .reason = LIMIT_REASON_NONE, .at = 0};
-
-static struct limit_verdict check_window(const struct limit *limit, uint32_t weight, mono_ns now)
+/* Until when nothing but the start holds calls back. */
+static mono_ns cold_until(const struct limit *limit)
 {
-    uint64_t used = (uint64_t)limit->held + limit->returning.units;
-    int64_t tolerance = mono_max(PACER_TOLERANCE_MIN_NS, limit->interval_ns / 2);
-
-    if (used + weight > limit->config.requests) {
-        return wait_for(LIMIT_REASON_PERMIT, weight > limit->config.requests
-                                                 ? MONO_NEVER
-                                                 : returning_first_due(&limit->returning));
-    }
-    if (limit->config.pace && limit->tat - tolerance > now) {
-        return wait_for(LIMIT_REASON_PACER, limit->tat - tolerance);
-    }
-    return admitted;
+    int64_t more = is_bucket(limit) ? limit->bucket.interval_ns : limit->config.per_ns;
+    return mono_add(limit->quiet_at, more + limit->config.guard_ns);
 }
 
-static struct limit_verdict check_bucket(const struct limit *limit, uint32_t weight, mono_ns now)
+static void also_wait(struct limit_verdict *verdict, enum limit_reason reason, mono_ns at,
+                      mono_ns now)
 {
-    int64_t units = (int64_t)limit->held + limit->returning.units + weight - limit->config.burst;
-
-    if (units > 0) {
-        return wait_for(LIMIT_REASON_PERMIT, weight > limit->config.burst
-                                                 ? MONO_NEVER
-                                                 : returning_first_due(&limit->returning));
+    if (at > now && (verdict->admit || at > verdict->at)) {
+        *verdict = (struct limit_verdict){.admit = false, .reason = reason, .at = at};
     }
-    if (limit->tat + units * limit->interval_ns > now) {
-        return wait_for(LIMIT_REASON_PACER, mono_min(limit->tat + units * limit->interval_ns,
-                                                     returning_first_due(&limit->returning)));
-    }
-    return admitted;
 }
 
 struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns now)
 {
     now = advance(limit, now);
-    if (now < limit->cold_until) {
-        return wait_for(LIMIT_REASON_COLD, limit->cold_until);
+    struct limit_verdict verdict = is_bucket(limit) ? bucket_check(&limit->bucket, weight, now)
+                                                    : window_check(&limit->window, weight, now);
+
+    if (!verdict.admit && now < cold_until(limit)) {
+        verdict.reason = LIMIT_REASON_COLD;
     }
-    if (now < limit->gate_until) {
-        return wait_for(LIMIT_REASON_GATE, limit->gate_until);
+    also_wait(&verdict, LIMIT_REASON_GATE, limit->gate, now);
+    if (limit->config.pace && !is_bucket(limit)) {
+        also_wait(&verdict, LIMIT_REASON_PACER, pacer_at(&limit->pacer), now);
     }
-    return limit->config.kind == LIMIT_BUCKET ? check_bucket(limit, weight, now)
-                                              : check_window(limit, weight, now);
+    return verdict;
 }
 
 void limit_take(struct limit *limit, uint32_t weight, mono_ns now)
 {
     now = advance(limit, now);
-    limit->held += weight;
-    if (limit->config.kind == LIMIT_WINDOW) {
-        charge(limit, weight, now);
+    if (is_bucket(limit)) {
+        bucket_take(&limit->bucket, weight);
+    } else {
+        window_take(&limit->window, weight);
+        pacer_take(&limit->pacer, weight, now);
     }
-}
-
-static void end_hold(struct limit *limit, uint32_t weight)
-{
-    SL_ASSERT(limit->held >= weight);
-    limit->held -= weight;
 }
 
 void limit_arrived(struct limit *limit, uint32_t weight, mono_ns arrival, mono_ns now)
 {
-    advance(limit, now);
-    end_hold(limit, weight);
-    arrival = mono_add(mono_min(arrival, limit->now), limit->config.guard_ns);
-    if (limit->config.kind == LIMIT_BUCKET) {
-        charge(limit, weight, arrival);
+    arrival = translate(limit, arrival, now);
+    if (is_bucket(limit)) {
+        bucket_arrived(&limit->bucket, weight, arrival);
     } else {
-        returning_add(&limit->returning, mono_add(arrival, limit->config.per_ns), weight);
+        window_return(&limit->window, weight, arrival);
     }
 }
 
 void limit_unknown(struct limit *limit, uint32_t weight, mono_ns reset_at, mono_ns now)
 {
-    mono_ns latest_arrival;
-
-    advance(limit, now);
-    end_hold(limit, weight);
-    latest_arrival = mono_add(reset_at, limit->config.max_flight_ns + limit->config.guard_ns);
-    if (limit->config.kind == LIMIT_WINDOW) {
-        latest_arrival = mono_add(latest_arrival, limit->config.per_ns);
+    mono_ns by = mono_add(translate(limit, reset_at, now), limit->config.max_flight_ns);
+    if (is_bucket(limit)) {
+        bucket_unknown(&limit->bucket, weight, by);
+    } else {
+        window_return(&limit->window, weight, by);
     }
-    returning_add(&limit->returning, latest_arrival, weight);
-    advance(limit, now);
 }
 
+/* The pacer keeps its charge: a target that refuses every connection is not to be tried in a
+ * tight loop. */
 void limit_refund(struct limit *limit, uint32_t weight, mono_ns now)
 {
-    advance(limit, now);
-    end_hold(limit, weight);
-    /* The pacer keeps its charge: it also spaces connection attempts to a target that refuses them.
-     */
+    (void)advance(limit, now);
+    if (is_bucket(limit)) {
+        bucket_refund(&limit->bucket, weight);
+    } else {
+        window_refund(&limit->window, weight);
+    }
 }
 
 void limit_gate(struct limit *limit, mono_ns until)
 {
-    limit->gate_until = mono_max(limit->gate_until, until);
-}
-
-/* Of a longer window we do not know how many calls were in its older part: what is free now may be
- * used only when all that could have been called before is out of the new window. */
-static void lengthen_window(struct limit *limit, const struct limit_config *config,
-                            int64_t longer_ns, mono_ns now)
-{
-    uint64_t used = (uint64_t)limit->held + limit->returning.units;
-
-    returning_delay(&limit->returning, longer_ns);
-    if (used < config->requests) {
-        returning_add(&limit->returning, mono_add(now, longer_ns),
-                      config->requests - (uint32_t)used);
-    }
+    limit->gate = mono_max(limit->gate, until);
 }
 
 int limit_resize(struct limit *limit, const struct limit_config *config, mono_ns now)
 {
-    int64_t longer_ns =
-        config->per_ns + config->guard_ns - limit->config.per_ns - limit->config.guard_ns;
-    int64_t interval_ns = interval_of(config);
-    int error = config->kind != limit->config.kind ? ERR_INVALID : limit_config_check(config, NULL);
-
+    int error = limit_config_check(config, NULL);
     if (error != 0) {
         return error;
     }
-    now = advance(limit, now);
-    returning_reserve(&limit->returning,
-                      limit->returning.count + limit->held + capacity_of(config));
-    if (config->kind == LIMIT_WINDOW) {
-        if (longer_ns > 0) {
-            lengthen_window(limit, config, longer_ns, now);
-        }
-        limit->tat = mono_min(limit->tat, mono_add(now, interval_ns));
-    } else if (limit->tat > now) {
-        /* The debt in tokens stays, at least one. */
-        int64_t tokens = (limit->tat - now + limit->interval_ns - 1) / limit->interval_ns;
-        limit->tat = mono_add(
-            now, mono_max(tokens * mono_min(interval_ns, HORIZON_MAX_NS / (tokens + 1)), 0));
+    if (config->kind != limit->config.kind) {
+        return ERR_INVALID;
     }
+    now = advance(limit, now);
     limit->config = *config;
-    limit->interval_ns = interval_ns;
+    pacer_resize(&limit->pacer, interval_ns(config), now);
+    if (is_bucket(limit)) {
+        bucket_resize(&limit->bucket, config, interval_ns(config), now);
+    } else {
+        window_resize(&limit->window, config->requests, config->per_ns + config->guard_ns);
+    }
     return 0;
 }
 
@@ -274,15 +234,9 @@ const struct limit_config *limit_config(const struct limit *limit)
 
 uint32_t limit_free_permits(struct limit *limit, mono_ns now)
 {
-    uint64_t used,
-        size = limit->config.kind == LIMIT_BUCKET ? limit->config.burst : limit->config.requests;
-
     now = advance(limit, now);
-    used = (uint64_t)limit->held + limit->returning.units;
-    if (limit->config.kind == LIMIT_BUCKET && limit->tat > now) {
-        used += (uint64_t)((limit->tat - now + limit->interval_ns - 1) / limit->interval_ns);
-    }
-    return now < limit->cold_until || used >= size ? 0 : (uint32_t)(size - used);
+    return is_bucket(limit) ? bucket_free_permits(&limit->bucket, now)
+                            : window_free_permits(&limit->window, now);
 }
 
 double limit_pace_per_second(const struct limit *limit)

@@ -20,7 +20,8 @@ struct concurrency {
 };
 
 /* unclean: the process before this one did not end in order. */
-void concurrency_init(struct concurrency *c, uint32_t bound, int64_t abort_hold_ns, bool unclean, mono_ns now);
+void concurrency_init(struct concurrency *c, uint32_t bound, int64_t abort_hold_ns, bool unclean,
+                      mono_ns now);
 void concurrency_done(struct concurrency *c);
 struct limit_verdict concurrency_check(struct concurrency *c, mono_ns now);
 void concurrency_take(struct concurrency *c);

@@ -32,8 +32,10 @@
 #include <stdint.h>
 
 #define LIMIT_REQUESTS_MAX  1000000u
-#define LIMIT_GUARD_NS      (10 * NS_PER_MS)
-#define LIMIT_MAX_FLIGHT_NS NS_PER_S
+#define LIMIT_PER_MAX_NS    (366 * 86400 * NS_PER_S)
+#define LIMIT_FLIGHT_MAX_NS (3600 * NS_PER_S) /* largest guard and max_flight */
+#define LIMIT_GUARD_NS      (10 * NS_PER_MS)  /* default */
+#define LIMIT_MAX_FLIGHT_NS NS_PER_S          /* default */
 
 enum limit_kind { LIMIT_WINDOW, LIMIT_BUCKET };
 enum limit_hold { LIMIT_HOLD_ARRIVAL, LIMIT_HOLD_RESPONSE };
