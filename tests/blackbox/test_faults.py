@@ -1,5 +1,6 @@
 """I3 no loss and I1 across kills: the daemon killed, stopped, the API killed, while jobs drain."""
 import json
+import os
 import random
 import signal
 
@@ -27,8 +28,9 @@ def delivered_ids(api):
 
 
 def test_kill_nine():
-    """20 times kill -9 at random moments while 2,000 jobs drain."""
-    seed = random.randrange(1 << 30)
+    """20 times kill -9 at random moments while 2,000 jobs drain (SLUICE_KILLS for more of both)."""
+    kills = int(os.environ.get("SLUICE_KILLS", "20"))
+    seed = int(os.environ.get("SLUICE_SEED", random.randrange(1 << 30)))
     rng = random.Random(seed)
     print(f"seed {seed}")
     requests, per = 100, 0.2
@@ -36,10 +38,10 @@ def test_kill_nine():
     settings = config(window(requests, "200ms"), concurrency=16, retry=RETRY, max_receives=1000)
     daemon = Daemon(settings)
     daemon.cli("route", "pause", "createjob")
-    ids = send_jobs(9324, "jobs", 2000)
+    ids = send_jobs(9324, "jobs", 100 * kills)
     daemon.cli("route", "resume", "createjob")
     held = 0
-    for kill in range(20):
+    for kill in range(kills):
         target = 100 * kill + rng.randrange(10, 90)
         wait_until(lambda: api.stats()["arrivals"] >= target or drained(), 30, f"{target} arrivals")
         daemon.kill()
@@ -50,7 +52,7 @@ def test_kill_nine():
     seen = delivered_ids(api)
     repeats = len(seen) - len(set(seen))
     stamps = [t for t, _, _ in arrivals(api)]
-    figure(f"20 kills: lost {len(set(ids) - set(seen))}, repeated {repeats}, peak {window_peak(stamps, per)} of {requests}")
+    figure(f"{kills} kills: lost {len(set(ids) - set(seen))}, repeated {repeats}, peak {window_peak(stamps, per)} of {requests}")
     assert set(seen) == set(ids), "I3: lost messages"
     assert window_peak(stamps, per) <= requests, "I1 across restarts"
     assert repeats <= held, "repeats only for messages in flight or settling at a kill"
