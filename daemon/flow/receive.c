@@ -138,15 +138,33 @@ static uint32_t receive_want(const struct route *route, mono_ns now)
     return want < HELD_MAX - outside ? want : HELD_MAX - outside;
 }
 
-/* When the admissions let calls start at all, as far as time alone decides. */
+/* All its permits are with calls whose arrival is not certain: W after it at the earliest. */
+static bool far_away(struct limit *limit, uint32_t weight, mono_ns now)
+{
+    const struct limit_config *config = limit_config(limit);
+
+    return config->kind == LIMIT_WINDOW && config->per_ns > HORIZON_NS &&
+           limit_check(limit, weight, now).at == MONO_NEVER;
+}
+
+/* When the admissions let calls start at all, as far as time alone decides; MONO_NEVER: not before
+ * a call under way has arrived. */
 static mono_ns calls_from(struct route *route, mono_ns now)
 {
-    struct limit_verdict verdict =
-        limit_set_check(&route->config.limits, route->config.weight, now);
+    const struct limit_set *set = &route->config.limits;
+    struct limit_verdict verdict = limit_set_check(set, route->config.weight, now);
     mono_ns at = route->gate_until;
 
-    if (!verdict.admit && verdict.at != MONO_NEVER) {
-        at = mono_max(at, verdict.at);
+    if (verdict.admit) {
+        return at;
+    }
+    if (verdict.at != MONO_NEVER) {
+        return mono_max(at, verdict.at);
+    }
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (far_away(set->limits[i], route->config.weight, now)) {
+            return MONO_NEVER;
+        }
     }
     return at;
 }
@@ -162,8 +180,8 @@ mono_ns receive_run(struct route *route, mono_ns now)
         return route->receive_at;
     }
     mono_ns from = calls_from(route, now);
-    if (from - now > HORIZON_NS) {
-        return from - HORIZON_NS;
+    if (from > mono_add(now, HORIZON_NS)) {
+        return from == MONO_NEVER ? MONO_NEVER : from - HORIZON_NS;
     }
     uint32_t want = receive_want(route, now);
     if (want > 0) {

@@ -591,7 +591,6 @@ void sim_queue_free(struct sim_queue *queue)
     LIST_FOR(&queue->records, node)
     {
         struct sim_record *record = LIST_ENTRY(node, struct sim_record, all);
-        sim_clock_clear(&queue->sim->clock, &record->hidden);
         list_remove(&queue->records, node);
         free(record);
     }
