@@ -172,6 +172,12 @@ static int content_check(sqlite3 *handle, const char *path, const struct glance 
 {
     char text[128];
     if (!edges_are_readable(handle)) {
+        int rc = db_error(sqlite3_errcode(handle));
+        if (rc == ERR_BUSY || rc == ERR_NOMEM || rc == ERR_IO) {
+            return error_set(e, rc, path, "the queue file cannot be read: %s",
+                             rc == ERR_BUSY ? "another process has it open"
+                                            : sqlite3_errmsg(handle));
+        }
         return error_set(e, ERR_CORRUPT, path, "the queue file is damaged (%s)" RECOVERY_ADVICE,
                          sqlite3_errmsg(handle));
     }
@@ -186,6 +192,31 @@ static int content_check(sqlite3 *handle, const char *path, const struct glance 
     return 0;
 }
 
+/* No lock, no log, nothing written. */
+static int open_immutable(const char *path, sqlite3 **ret)
+{
+    char uri[URI_BYTES];
+    int rc = uri_from_path(path, "?mode=ro&immutable=1", uri, sizeof(uri));
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
+    return rc != 0 ? rc : db_error(sqlite3_open_v2(uri, ret, flags, NULL));
+}
+
+/* Reads through the log. Exclusive: its index is kept in memory, not in a file; without the
+ * checkpoint at the end, file and log stay as they are. */
+static int open_with_log(const char *path, sqlite3 **ret)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+    int rc = db_error(sqlite3_open_v2(path, ret, flags, NULL));
+    if (rc == 0) {
+        rc = db_error(sqlite3_db_config(*ret, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL));
+    }
+    if (rc == 0) {
+        rc = db_error(sqlite3_exec(*ret, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON",
+                                   NULL, NULL, NULL));
+    }
+    return rc;
+}
+
 int file_check(const char *path, struct error *e)
 {
     struct glance glance = {.file_bytes = 0};
@@ -196,19 +227,8 @@ int file_check(const char *path, struct error *e)
     if (rc != 0) {
         return rc;
     }
-    /* immutable: no lock, no WAL, nothing written. With a WAL the connection reads through it,
-     * keeping the index in memory (exclusive), and being read-only leaves it as it is. */
-    char uri[URI_BYTES];
     sqlite3 *handle = NULL;
-    if (uri_from_path(path, glance.has_wal ? "?mode=ro" : "?mode=ro&immutable=1", uri,
-                      sizeof(uri)) != 0) {
-        return error_set(e, ERR_TOO_BIG, path, "the path is too long");
-    }
-    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
-    rc = db_error(sqlite3_open_v2(uri, &handle, flags, NULL));
-    if (rc == 0 && glance.has_wal) {
-        rc = db_error(sqlite3_exec(handle, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL));
-    }
+    rc = glance.has_wal ? open_with_log(path, &handle) : open_immutable(path, &handle);
     if (rc != 0) {
         (void)error_set(e, rc, path, "the queue file cannot be read: %s",
                         handle == NULL ? err_text(rc) : sqlite3_errmsg(handle));
