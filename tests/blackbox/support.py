@@ -204,26 +204,41 @@ def queue_counts(port, queue):
 
 
 class MockApi(Program):
-    """sluice mock-api on a fixed port."""
+    """sluice mock-api on a fixed port. link: at end b of that link, 10.77.0.2; asked from there too."""
 
-    def __init__(self, *args, port=8080, build=BUILD, wait=True):
-        self.port = port
-        super().__init__([build / "sluice", "mock-api", "--listen", f"127.0.0.1:{port}", "--log", f"mock-{port}-{len(LOGS)}.arrivals",
-                          *args], f"mock-api-{port}")
-        self.arrivals_path = pathlib.Path(f"mock-{port}-{len(LOGS) - 1}.arrivals")
+    def __init__(self, *args, port=8080, build=BUILD, wait=True, link=None):
+        self.port, self.link = port, link
+        self.host = "127.0.0.1" if link is None else "10.77.0.2"
+        self.arrivals_path = pathlib.Path(f"mock-{port}-{len(LOGS)}.arrivals").resolve()
+        command = [build / "sluice", "mock-api", "--listen", f"{self.host}:{port}", "--log", self.arrivals_path, *args]
+        super().__init__(command if link is None else link.command_in_b(*command), f"mock-api-{port}")
         if wait:
             wait_until(self.is_up, 10, "mock-api up")
+
+    def get_stats(self):
+        def ask():
+            return http_call(self.port, "GET", "/stats", timeout=5, host=self.host)
+        return ask() if self.link is None else self.link.in_b(ask)
 
     def is_up(self):
         if self.process.poll() is not None:
             raise AssertionError(f"mock-api ended: {self.text()[-1000:]}")
         try:
-            return http_call(self.port, "GET", "/stats", timeout=2)[0] == 200
+            return self.get_stats()[0] == 200
         except OSError:
             return False
 
     def stats(self):
-        return json.loads(http_call(self.port, "GET", "/stats")[2])
+        return json.loads(self.get_stats()[2])
+
+    def arrivals(self):
+        """[(kernel time in s, message id, status)] of its own log; status 0: never answered."""
+        out = []
+        for line in self.arrivals_path.read_text().split("\n"):
+            parts = line.split()
+            if len(parts) >= 4:
+                out.append((int(parts[0]) / 1e9, parts[2], int(parts[3])))
+        return out
 
 
 def config(limit=None, url="http://127.0.0.1:8080/jobs", concurrency=8, timeout="30s", retry=None, max_receives=5,

@@ -9,22 +9,12 @@ from support import Daemon, MockApi, Program, config, figure, queue_counts, send
 RETRY = {"max_attempts": 1000, "min_backoff": "100ms", "max_backoff": "1s"}
 
 
-def arrivals(api):
-    """[(kernel time in s, message id, status)] of the API's own log."""
-    out = []
-    for line in api.arrivals_path.read_text().split("\n"):
-        parts = line.split()
-        if len(parts) >= 4:
-            out.append((int(parts[0]) / 1e9, parts[2], int(parts[3])))
-    return out
-
-
 def drained():
     return queue_counts(9324, "jobs") == (0, 0, 0)
 
 
 def delivered_ids(api):
-    return [i for _, i, status in arrivals(api) if status == 201]
+    return [i for _, i, status in api.arrivals() if status == 201]
 
 
 def test_kill_nine():
@@ -51,7 +41,7 @@ def test_kill_nine():
     assert daemon.stop() == 0
     seen = delivered_ids(api)
     repeats = len(seen) - len(set(seen))
-    stamps = [t for t, _, _ in arrivals(api)]
+    stamps = [t for t, _, _ in api.arrivals()]
     figure(f"{kills} kills: lost {len(set(ids) - set(seen))}, repeated {repeats}, peak {window_peak(stamps, per)} of {requests}")
     assert set(seen) == set(ids), "I3: lost messages"
     assert window_peak(stamps, per) <= requests, "I1 across restarts"
@@ -116,7 +106,7 @@ def test_retry_after_gates_the_limit():
     daemon = Daemon(config(window(5), retry=RETRY))  # set too high on purpose
     ids = send_jobs(9324, "jobs", 12)
     wait_until(drained, 60, "all drained in spite of 429s")
-    log = arrivals(api)
+    log = api.arrivals()
     assert set(delivered_ids(api)) == set(ids), "I3"
     refused = [t for t, _, status in log if status == 429]
     assert refused, "the API did refuse"
