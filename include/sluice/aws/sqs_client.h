@@ -18,36 +18,44 @@ struct credentials; /* aws/credentials.h */
 
 struct sqs_client_config {
     struct loop *loop;
-    struct http_client *http; /* borrowed */
-    const struct credentials *credentials; /* borrowed */
-    const char *queue_url; /* https://sqs.<region>.amazonaws.com/<account>/<name>, or of any SQS server */
-    const char *region;    /* NULL: AWS_REGION, AWS_DEFAULT_REGION, else from the queue URL's host */
-    const char *endpoint;  /* NULL: scheme and host of queue_url */
+    struct http_client *http;              /* borrowed */
+    const struct credentials *credentials; /* borrowed; NULL: requests are not signed */
+    const char
+        *queue_url; /* https://sqs.<region>.amazonaws.com/<account>/<name>, or of any SQS server */
+    const char *region;   /* NULL: of the queue URL's host if it is AWS's, else AWS_REGION,
+                             AWS_DEFAULT_REGION,   the profile's */
+    const char *endpoint; /* NULL: scheme and host of queue_url */
 };
 
 /* ERR_INVALID with *e when URL or region are missing or wrong. */
-SL_MUST_CHECK int sqs_client_new(const struct sqs_client_config *config, struct sqs_client **ret, struct error *e);
-/* No call may run any more. */
+SL_MUST_CHECK int sqs_client_new(const struct sqs_client_config *config, struct sqs_client **ret,
+                                 struct error *e);
+/* Calls that still run are canceled, and their done never comes. */
 void sqs_client_free(struct sqs_client *client);
 
 struct sqs_client_answer {
-    int error;                /* 0; transport: ERR_TIMEOUT, ERR_CONNECT …; ERR_PROTOCOL: SQS answered an error */
-    struct sqs_error sqs;     /* with ERR_PROTOCOL: what SQS said; code SQS_OK otherwise */
-    bool transient;           /* trying again later may help (5xx, throttling, transport) */
-    void *output;             /* struct sqs_…_out of the action (in the arena), NULL for void actions */
-    struct arena *arena;      /* holds output; arena_take_over: see below */
+    int error; /* 0; transport: ERR_TIMEOUT, ERR_CONNECT …; ERR_PROTOCOL: SQS answered an error */
+    struct sqs_error sqs; /* with ERR_PROTOCOL: what SQS said; code SQS_OK otherwise */
+    bool transient;       /* trying again later may help (5xx, throttling, transport) */
+    void *output; /* struct sqs_…_out of the action (in the arena), NULL for void actions */
+    struct arena *arena; /* holds output; arena_take_over: see below */
 };
 
-/* done: once, never before this returned. answer and what it points to are valid inside done; a caller that
- * wants to keep the messages moves the arena: *mine = *answer->arena; arena_init(answer->arena, 0). Received
- * bodies and attributes whose MD5 does not fit are ERR_CORRUPT. timeout_ns: total. */
+/* input is read before this returns. Always 0 but for ERR_NOMEM: what cannot even start is told by
+ * done. A refusal by a server whose clock is 4 minutes or more away is signed anew, once, with its
+ * time, which is kept. done: once, never before this returned. answer and what it points to are
+ * valid inside done; a caller that wants to keep the messages moves the arena: *mine =
+ * *answer->arena; arena_init(answer->arena, 0). Received bodies and attributes whose MD5 does not
+ * fit are ERR_CORRUPT. timeout_ns: total. */
 typedef void (*sqs_client_done)(void *context, const struct sqs_client_answer *answer, mono_ns now);
-SL_MUST_CHECK int sqs_client_call(struct sqs_client *client, enum sqs_action action, const void *input, int64_t timeout_ns,
-                                  sqs_client_done done, void *context, struct sqs_client_call **ret);
+SL_MUST_CHECK int sqs_client_call(struct sqs_client *client, enum sqs_action action,
+                                  const void *input, int64_t timeout_ns, sqs_client_done done,
+                                  void *context, struct sqs_client_call **ret);
 /* done comes with ERR_CANCELED. */
 void sqs_client_cancel(struct sqs_client_call *call);
-/* Calls to another queue of the same server (the dead-letter queue): QueueUrl in the input decides; this is
- * its URL by the ARN. ERR_SYNTAX. */
-SL_MUST_CHECK int sqs_client_url_of_arn(const struct sqs_client *client, struct str arn, char *out, size_t out_size);
+/* Calls to another queue of the same server (the dead-letter queue): QueueUrl in the input decides;
+ * this is its URL by the ARN. ERR_SYNTAX. */
+SL_MUST_CHECK int sqs_client_url_of_arn(const struct sqs_client *client, struct str arn, char *out,
+                                        size_t out_size);
 
 #endif

@@ -1,0 +1,164 @@
+#include "sqs_client_internal.h"
+
+#include "sluice/base/json.h"
+#include "sluice/sqs/codec.h"
+#include "sluice/sqs/md5.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static struct str header_of(const struct http_result *result, const char *name)
+{
+    for (uint32_t i = 0; i < result->header_count; i++) {
+        if (str_equal_nocase(result->headers[i].name, str_from(name))) {
+            return result->headers[i].value;
+        }
+    }
+    return STR_NONE;
+}
+
+/* "Mon, 23 Nov 2026 12:00:00 GMT" */
+bool sqs_answer_date(const struct http_result *result, wall_ms *ret)
+{
+    char text[40];
+    struct tm tm = {0};
+    struct str value = header_of(result, "date");
+    if (value.len == 0 || value.len >= sizeof(text)) {
+        return false;
+    }
+    (void)str_copy(text, sizeof(text), value);
+    const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    if (end == NULL || *end != '\0') {
+        return false;
+    }
+    *ret = (wall_ms)timegm(&tm) * 1000;
+    return true;
+}
+
+/* ---- errors ---- */
+
+/* The name of an error that our table may not have ("ExpiredToken"): after the namespace. */
+static struct str bare_name(struct str name)
+{
+    struct str part = STR("");
+    struct str rest = name;
+    while (str_next(&rest, '#', &part)) {
+    }
+    return part;
+}
+
+static bool is_throttling(struct str name)
+{
+    static const char *const names[] = {"Throttling",
+                                        "ThrottlingException",
+                                        "ThrottledException",
+                                        "RequestThrottledException",
+                                        "TooManyRequestsException",
+                                        "RequestLimitExceeded",
+                                        "KmsThrottled"};
+    for (size_t i = 0; i < SL_COUNT(names); i++) {
+        if (str_equal(name, str_from(names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void set_error(struct sqs_client_answer *ret, int status, struct str type, struct str text)
+{
+    struct str name = bare_name(type);
+    enum sqs_error_code code = type.len == 0 ? SQS_ERROR_INTERNAL_FAILURE : sqs_error_find(type);
+    bool known = code != SQS_ERROR_INTERNAL_FAILURE || str_equal(name, STR("InternalFailure"));
+    if (is_throttling(name)) {
+        code = SQS_ERROR_REQUEST_THROTTLED;
+    } else if (!known && status == 503) {
+        code = SQS_ERROR_SERVICE_UNAVAILABLE;
+    }
+    (void)sqs_error_set(&ret->sqs, code, "%.*s%s%.*s (HTTP %d)", STR_FMT(name),
+                        name.len > 0 && text.len > 0 ? ": " : "", STR_FMT(text), status);
+    ret->error = ERR_PROTOCOL;
+    ret->transient = status >= 500 || status == 429 || code == SQS_ERROR_REQUEST_THROTTLED ||
+                     code == SQS_ERROR_OVER_LIMIT;
+}
+
+/* {"__type":"…#Name","message":"…"}; the header x-amzn-query-error or the status alone when the
+ * body is something else (a proxy's page). */
+static void read_error(const struct http_result *result, struct sqs_client_answer *ret)
+{
+    struct json json = {NULL};
+    if (json_parse(&json, result->body, JSON_STRICT, NULL) == ERR_OK &&
+        json_string(json_get(json.root, "__type")).ptr != NULL) {
+        struct str message = json_string(json_get(json.root, "message"));
+        if (message.ptr == NULL) {
+            message = json_string(json_get(json.root, "Message"));
+        }
+        set_error(ret, result->status, json_string(json_get(json.root, "__type")), message);
+    } else {
+        struct str header = header_of(result, "x-amzn-query-error");
+        struct str name = STR("");
+        (void)str_next(&header, ';', &name);
+        set_error(ret, result->status, name, STR("the answer is not from SQS"));
+    }
+    json_done(&json);
+}
+
+/* ---- digests ---- */
+
+static bool message_is_intact(const struct sqs_message *message)
+{
+    char md5[33];
+    sqs_md5_body(message->body, md5);
+    if (message->md5_of_body.ptr != NULL && !str_equal(message->md5_of_body, str_from(md5))) {
+        return false;
+    }
+    sqs_md5_attributes(&message->attributes, md5);
+    return message->md5_of_attributes.ptr == NULL ||
+           str_equal(message->md5_of_attributes, str_from(md5));
+}
+
+static void check_digests(enum sqs_action action, const char *sent_md5,
+                          struct sqs_client_answer *ret)
+{
+    bool intact = true;
+    if (action == SQS_RECEIVE_MESSAGE) {
+        const struct sqs_receive_out *out = ret->output;
+        for (uint32_t i = 0; i < out->messages.count; i++) {
+            intact = intact && message_is_intact(&out->messages.items[i]);
+        }
+    } else if (action == SQS_SEND_MESSAGE) {
+        const struct sqs_send_result *out = ret->output;
+        intact = out->md5_of_body.ptr == NULL || str_equal(out->md5_of_body, str_from(sent_md5));
+    }
+    if (!intact) {
+        ret->error = ERR_CORRUPT;
+        ret->transient = true;
+        ret->output = NULL;
+    }
+}
+
+void sqs_answer_read(enum sqs_action action, const struct http_result *result, const char *sent_md5,
+                     struct sqs_client_answer *ret)
+{
+    const struct sqs_action_info *info = sqs_action_info(action);
+    ret->sqs.code = SQS_OK;
+    if (result->error != ERR_OK) {
+        ret->error = result->error;
+        ret->transient = result->error != ERR_CANCELED;
+        return;
+    }
+    if (result->status != 200) {
+        read_error(result, ret);
+        return;
+    }
+    if (info->output == NULL) {
+        return;
+    }
+    if (sqs_json_decode(info->output, result->body, ret->arena, &ret->output, &ret->sqs) !=
+        SQS_OK) {
+        ret->error = ERR_PROTOCOL;
+        ret->transient = true;
+        return;
+    }
+    check_digests(action, sent_md5, ret);
+}
