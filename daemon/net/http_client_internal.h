@@ -126,7 +126,7 @@ struct http_client {
     struct list arrived;  /* PHASE_ARRIVED, on_arrived to be called by the hook */
     struct list aborting; /* to be ended by the hook: cannot be done inside libcurl */
 
-    struct client_socket **sockets; /* by file descriptor */
+    void **sockets; /* struct client_socket * by file descriptor */
     size_t socket_capacity;
     struct list unnamed; /* sockets whose local port is not known yet */
     struct list ports[CLIENT_PORT_BUCKETS];
@@ -161,9 +161,11 @@ void http_multi_forget_socket(struct client_socket *s);
 
 /* ---- http_client_sockets.c ---- */
 
-curl_socket_t http_sockets_on_open(void *call, curlsocktype purpose, struct curl_sockaddr *address);
-int http_sockets_on_close(void *client, curl_socket_t fd);
-int http_sockets_on_prerequest(void *call, char *peer_ip, char *local_ip, int peer_port,
+/* The context of open and prerequest is the call, that of close the client. */
+curl_socket_t http_sockets_on_open(void *context, curlsocktype purpose,
+                                   struct curl_sockaddr *address);
+int http_sockets_on_close(void *context, curl_socket_t fd);
+int http_sockets_on_prerequest(void *context, char *peer_ip, char *local_ip, int peer_port,
                                int local_port);
 struct client_socket *http_sockets_find(const struct http_client *client, int fd);
 /* A socket of this file descriptor in the table; NULL without memory. */

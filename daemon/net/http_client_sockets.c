@@ -30,7 +30,7 @@ struct client_socket *http_sockets_find(const struct http_client *client, int fd
 static bool table_reserve(struct http_client *client, int fd)
 {
     size_t capacity = client->socket_capacity == 0 ? FD_TABLE_MIN : client->socket_capacity;
-    struct client_socket **grown;
+    void **grown;
 
     if ((size_t)fd < client->socket_capacity) {
         return true;

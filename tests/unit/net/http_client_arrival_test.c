@@ -72,6 +72,48 @@ static void test_arrival_comes_before_a_slow_response(void **state)
     server_stop(server);
 }
 
+static struct script_server *whole_server;
+static unsigned whole_requests;
+
+/* The loop stands still in here: what the peer gets now left us before. */
+static void expect_whole_request(struct probe *probe)
+{
+    mono_ns deadline = loop_now() + 5 * NS_PER_S;
+    (void)probe;
+    whole_requests++;
+    while (atomic_load(&whole_server->requests) < whole_requests) {
+        if (loop_now() > deadline) {
+            fail_msg("arrival was told of a request that was not written in full");
+        }
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void test_arrival_means_the_whole_request(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 1000, 16384, 65000, 65536, 70000, 1000000, 8000000};
+    struct test t;
+    char url[64];
+    char *body = MEM_NEW_ARRAY(8000000, char);
+    whole_requests = 0;
+    for (size_t i = 0; i < SL_COUNT(sizes) * 3; i++) {
+        struct probe p = {.on_arrived = expect_whole_request};
+        /* Silent, so that no response takes the place of the arrival. */
+        whole_server = server_start(&(struct server_options){.script = script_silent});
+        whole_requests = 0;
+        test_begin(&t, &patient);
+        struct http_call_request request =
+            post(url_of(whole_server, url), (struct str){body, sizes[i % SL_COUNT(sizes)]});
+        start(&t, &p, &request);
+        run_until(&t, is_arrived, &p, "arrival");
+        test_end(&t);
+        assert_int_equal(p.arrived, 1);
+        server_stop(whole_server);
+    }
+    free(body);
+}
+
 static void test_peer_that_never_accepts_has_the_request(void **state)
 {
     (void)state;
@@ -480,6 +522,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arrival_comes_before_a_slow_response),
+        cmocka_unit_test(test_arrival_means_the_whole_request),
         cmocka_unit_test(test_peer_that_never_accepts_has_the_request),
         cmocka_unit_test(test_full_receive_buffer_is_no_arrival),
         cmocka_unit_test(test_reused_connection_that_stalls),
