@@ -8,7 +8,7 @@ enum { EXIT_GOOD = 0, EXIT_USAGE = 2, EXIT_REFUSED = 3 };
 #define PRINT_MAX (4u * 1024 * 1024)
 
 static const char usage[] =
-    "Usage: sluice check [--config FILE] [--print | --example]\n"
+    "usage: sluice check [--config FILE] [--print | --example]\n"
     "\n"
     "Reads the configuration and prints everything that is wrong with it.\n"
     "\n"
