@@ -23,6 +23,7 @@ struct sqs_client {
     struct loop *loop;
     struct http_client *http;
     const struct credentials *credentials;
+    wall_ms (*clock)(void);
     char origin[URL_MAX], url[URL_MAX + 1], host[256], region[64];
     int64_t skew_ms; /* the server's clock minus ours, kept while it matters */
     struct list calls;
@@ -128,6 +129,7 @@ int sqs_client_new(const struct sqs_client_config *config, struct sqs_client **r
     client->loop = config->loop;
     client->http = config->http;
     client->credentials = config->credentials;
+    client->clock = config->clock == NULL ? loop_wall : config->clock;
     list_init(&client->calls);
     (void)str_copy(client->origin, sizeof(client->origin), endpoint.origin);
     (void)str_copy(client->host, sizeof(client->host), endpoint.host);
@@ -202,7 +204,7 @@ static bool clocks_disagree(struct sqs_client_call *call, const struct http_resu
         !sqs_answer_date(result, &theirs)) {
         return false;
     }
-    int64_t skew_ms = theirs - loop_wall();
+    int64_t skew_ms = theirs - client->clock();
     int64_t change_ms = skew_ms - client->skew_ms;
     if (change_ms < SKEW_MS && change_ms > -SKEW_MS) {
         return false;
@@ -262,7 +264,7 @@ static int call_start(struct sqs_client_call *call, mono_ns now)
     struct buf authorization;
     int rc = ERR_OK;
     (void)snprintf(target, sizeof(target), "AmazonSQS.%s", sqs_action_info(call->action)->name);
-    sigv4_date(loop_wall() + client->skew_ms, date);
+    sigv4_date(client->clock() + client->skew_ms, date);
     buf_init(&authorization, (size_t)16 << 10);
     add_header(headers, &count, "Content-Type", STR("application/x-amz-json-1.0"));
     add_header(headers, &count, "X-Amz-Target", str_from(target));

@@ -5,6 +5,7 @@
 #ifndef SLUICE_AWS_SQS_CLIENT_H
 #define SLUICE_AWS_SQS_CLIENT_H
 
+#include "sluice/base/clock.h"
 #include "sluice/base/err.h"
 #include "sluice/base/mem.h"
 #include "sluice/net/http_client.h"
@@ -22,9 +23,10 @@ struct sqs_client_config {
     const struct credentials *credentials; /* borrowed; NULL: requests are not signed */
     const char
         *queue_url; /* https://sqs.<region>.amazonaws.com/<account>/<name>, or of any SQS server */
-    const char *region;   /* NULL: of the queue URL's host if it is AWS's, else AWS_REGION,
-                             AWS_DEFAULT_REGION,   the profile's */
-    const char *endpoint; /* NULL: scheme and host of queue_url */
+    const char *region;     /* NULL: of the queue URL's host if it is AWS's, else AWS_REGION,
+                               AWS_DEFAULT_REGION,   the profile's */
+    const char *endpoint;   /* NULL: scheme and host of queue_url */
+    wall_ms (*clock)(void); /* NULL: loop_wall; tests bring their own time */
 };
 
 /* ERR_INVALID with *e when URL or region are missing or wrong. */
