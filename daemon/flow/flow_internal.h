@@ -34,6 +34,7 @@ struct group {
 struct target {
     struct list_node node;
     struct target_config config;
+    char *name; /* config.name */
     struct flow *flow;
     struct concurrency concurrency;
     bool available;
@@ -53,6 +54,7 @@ struct route {
     struct list_node node; /* flow->order */
     struct flow *flow;
     struct route_config config;
+    char *name;                              /* config.name */
     struct list lists[MESSAGE_STATE__COUNT]; /* by state; NEW unused */
     uint32_t held;
     struct heap deadlines; /* WAITING: retry; SETTLING: (next) settlement */
@@ -62,7 +64,7 @@ struct route {
     bool has_share, paused, draining;
     /* admission */
     enum limit_reason blocked_by;
-    enum limit_reason said_no;    /* the last thing that did, also when it no longer does */
+    enum limit_reason said_no; /* the last thing that did, also when it no longer does */
     mono_ns blocked_until;
     mono_ns accounted_at;
     int64_t throttle_wait_ns[LIMIT_REASON__COUNT];

@@ -13,7 +13,8 @@ struct target *flow_target_add(struct flow *flow, const struct target_config *co
 
     now = flow_time(flow, now);
     target->config = *config;
-    target->config.name = mem_dup(config->name, strlen(config->name));
+    target->name = mem_dup(config->name, strlen(config->name));
+    target->config.name = target->name;
     target->flow = flow;
     target->available = true;
     concurrency_init(&target->concurrency, config->concurrency, config->abort_hold_ns,
@@ -25,7 +26,7 @@ struct target *flow_target_add(struct flow *flow, const struct target_config *co
 void target_free(struct target *target)
 {
     concurrency_done(&target->concurrency);
-    free((char *)(uintptr_t)target->config.name);
+    free(target->name);
     free(target);
 }
 
@@ -60,8 +61,8 @@ static void flow_grow(struct flow *flow, struct route *route)
     size_t count = (size_t)flow->route_count + 1;
     struct route **routes = MEM_NEW_ARRAY(count, struct route *);
 
-    if (flow->route_count > 0) {
-        memcpy(routes, flow->routes, flow->route_count * sizeof(routes[0]));
+    for (uint32_t i = 0; i < flow->route_count; i++) {
+        routes[i] = flow->routes[i];
     }
     free(flow->routes);
     free(flow->reservations);
@@ -79,7 +80,8 @@ struct route *flow_route_add(struct flow *flow, const struct route_config *confi
     now = flow_time(flow, now);
     route->flow = flow;
     route->config = *config;
-    route->config.name = mem_dup(config->name, strlen(config->name));
+    route->name = mem_dup(config->name, strlen(config->name));
+    route->config.name = route->name;
     if (route->config.weight == 0) {
         route->config.weight = 1;
     }
@@ -123,7 +125,7 @@ void route_free(struct route *route)
     if (route->has_share) {
         concurrency_done(&route->share);
     }
-    free((char *)(uintptr_t)route->config.name);
+    free(route->name);
     free(route);
 }
 

@@ -159,14 +159,14 @@ static void send_one(struct sim_queue *queue, mono_ns now)
     record_show(record);
 }
 
-void sim_send(struct sim *sim, uint32_t queue_index, uint32_t count)
+void sim_send(struct sim *sim, uint32_t queue, uint32_t count)
 {
-    struct sim_queue *queue = sim->queues[queue_index];
+    struct sim_queue *to = sim->queues[queue];
 
     for (uint32_t i = 0; i < count; i++) {
-        send_one(queue, sim->clock.now);
+        send_one(to, sim->clock.now);
     }
-    answer_when_visible(queue);
+    answer_when_visible(to);
 }
 
 static void on_burst(void *context, mono_ns now)

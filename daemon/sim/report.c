@@ -51,17 +51,17 @@ uint32_t sim_log_peak(const struct sim_log *log, int64_t per_ns)
     return peak;
 }
 
-void sim_limit_report(const struct sim *sim, uint32_t index, struct sim_limit_report *ret)
+void sim_limit_report(const struct sim *sim, uint32_t limit, struct sim_limit_report *ret)
 {
-    const struct sim_limit *limit = sim->limits[index];
-    const struct limit_config *config = &limit->config.limit;
-    const struct sim_log *host = &limit->host;
+    const struct sim_limit *of = sim->limits[limit];
+    const struct limit_config *config = &of->config.limit;
+    const struct sim_log *host = &of->host;
     uint64_t weight = 0;
 
     *ret = (struct sim_limit_report){
         .arrivals = host->count,
         .peak = sim_log_peak(host, config->per_ns),
-        .app_peak = sim_log_peak(&limit->app, config->per_ns),
+        .app_peak = sim_log_peak(&of->app, config->per_ns),
     };
     if (host->count < 2) {
         return;

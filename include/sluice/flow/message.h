@@ -57,9 +57,8 @@ struct group;
 
 struct message {
     struct route *route;
-    enum message_state state;
     struct list_node node;     /* in the list of its state */
-    struct heap_node deadline; /* route heap: retry time (WAITING) */
+    struct heap_node deadline; /* route heap: retry time (WAITING), settlement (SETTLING) */
     struct heap_node lease;    /* route heap: next extension of the lease */
     /* facts of the receipt */
     struct str id; /* queue's message id */
@@ -67,35 +66,36 @@ struct message {
     struct str group; /* MessageGroupId or STR_NONE */
     struct trace_context trace;
     wall_ms sent_at; /* SentTimestamp */
-    uint32_t receive_count;
     mono_ns received_at;
     mono_ns lease_until;   /* ours until then; MONO_NEVER when the source needs no extension */
     int64_t visibility_ns; /* length of one extension; 0 with MONO_NEVER */
     void *source_data;     /* private to the source (receipt handle …), freed by it at settle */
+    uint32_t receive_count;
+    enum message_state state;
     /* history here */
-    uint32_t attempts;        /* counted attempts: those that reached the API and are no throttle */
-    uint32_t calls;           /* all attempts started */
-    uint32_t backoffs;        /* failures in a row, for the backoff exponent */
-    int last_status;          /* HTTP status of the last attempt, 0 when none came */
-    int last_error;           /* enum err of the last transport error, 0 */
-    mono_ns ready_at;         /* since when it could have been called */
-    int64_t throttle_wait_ns; /* sum of the waits for an admission */
+    uint32_t attempts; /* counted attempts: those that reached the API and are no throttle */
+    uint32_t calls;    /* all attempts started */
+    uint32_t backoffs; /* failures in a row, for the backoff exponent */
+    int last_status;   /* HTTP status of the last attempt, 0 when none came */
+    int last_error;    /* enum err of the last transport error, 0 */
     enum limit_reason wait_reason; /* what said no last */
+    mono_ns ready_at;              /* since when it could have been called */
+    int64_t throttle_wait_ns;      /* sum of the waits for an admission */
     int64_t last_duration_ns;      /* of the last attempt */
-    struct limit_grant grant;      /* what the running attempt holds */
     mono_ns attempt_started_at;
+    struct limit_grant grant; /* what the running attempt holds */
     /* how it leaves: valid in SETTLING and in ops->message_done */
     enum settle settle;
-    int64_t settle_delay_ns;
     uint32_t settle_failures; /* settlements that failed so far */
-    bool settled;             /* confirmed by the queue, or LOST */
+    int64_t settle_delay_ns;
+    bool settled; /* confirmed by the queue, or LOST */
     /* private to the flow */
-    struct group *group_state;   /* of its group while it is of one */
-    struct list_node group_node; /* behind the active one of its group */
     bool settling;               /* ops->settle is outstanding */
     bool extending;              /* ops->extend is outstanding */
     bool lease_wait;             /* BUFFERED until its lease is long enough for a call */
-    bool lease_lost;             /* IN_FLIGHT and the lease ran out meanwhile */
+    bool lease_lost;             /* the lease ran out meanwhile */
+    struct group *group_state;   /* of its group while it is of one */
+    struct list_node group_node; /* behind the active one of its group */
 };
 
 #endif
