@@ -103,12 +103,12 @@ void db_close(struct db *db)
 
 int db_begin(struct db *db)
 {
-    return db_exec(db, "BEGIN IMMEDIATE");
+    return db_run(db_use(db, STATEMENT_BEGIN));
 }
 
 int db_commit(struct db *db)
 {
-    int rc = db_exec(db, "COMMIT");
+    int rc = db_run(db_use(db, STATEMENT_COMMIT));
     if (rc != 0) {
         db_rollback(db);
     }

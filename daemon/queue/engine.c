@@ -53,6 +53,31 @@ struct str engine_text(struct arena *arena, const char *format, ...)
     return copy == NULL ? STR_NONE : (struct str){copy, (size_t)len};
 }
 
+struct str engine_message_id(struct arena *arena, const uint8_t raw[16])
+{
+    char hex[33];
+    char *text = arena_alloc(arena, 37);
+    if (text == NULL) {
+        return STR_NONE;
+    }
+    digest_hex(raw, 16, hex);
+    char *p = text;
+    for (int i = 0; i < 32; i++) {
+        if (i == 8 || i == 12 || i == 16 || i == 20) {
+            *p++ = '-';
+        }
+        *p++ = hex[i];
+    }
+    return (struct str){text, 36};
+}
+
+struct str engine_copy(struct arena *arena, const char *text)
+{
+    size_t len = strlen(text);
+    const char *copy = len == 0 ? NULL : arena_dup(arena, text, len);
+    return copy == NULL ? STR_NONE : (struct str){copy, len};
+}
+
 int engine_out_of_memory(struct store_request *request)
 {
     (void)sqs_error_set(&request->error, SQS_ERROR_INTERNAL_FAILURE,

@@ -22,6 +22,9 @@ int64_t engine_token(struct engine *engine); /* eight bytes wide in a row */
 
 /* printf into the arena; STR_NONE when it is full. At most 1 KiB. */
 struct str engine_text(struct arena *arena, const char *format, ...) SL_PRINTF(2, 3);
+struct str engine_copy(struct arena *arena, const char *text); /* STR_NONE also when it is empty */
+/* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" */
+struct str engine_message_id(struct arena *arena, const uint8_t raw[16]);
 /* Output of size bytes in the request's arena, or NULL with the error set. */
 void *engine_output(struct store_request *request, size_t size);
 int engine_out_of_memory(struct store_request *request); /* sets the error, returns 0 */

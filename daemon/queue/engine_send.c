@@ -2,27 +2,17 @@
 
 #include "attribute_blob.h"
 
-#include "sluice/base/digest.h"
 #include "sluice/sqs/md5.h"
 
 #define MD5_TEXT_BYTES 32
 
-static struct str md5_text(struct arena *arena, const char md5[MD5_TEXT_BYTES + 1])
-{
-    const char *copy = md5[0] == '\0' ? NULL : arena_dup(arena, md5, MD5_TEXT_BYTES);
-    return copy == NULL ? STR_NONE : (struct str){copy, MD5_TEXT_BYTES};
-}
-
 /* Version 4, variant 1 of RFC 4122. */
 static struct str new_message_id(struct engine *engine, struct arena *arena, uint8_t raw[16])
 {
-    char hex[33];
     engine_random(engine, raw, 16);
     raw[6] = (uint8_t)((raw[6] & 0x0f) | 0x40);
     raw[8] = (uint8_t)((raw[8] & 0x3f) | 0x80);
-    digest_hex(raw, 16, hex);
-    return engine_text(arena, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
-                       hex + 20);
+    return engine_message_id(arena, raw);
 }
 
 static struct str trace_header_of(const struct sqs_send_entry *entry)
@@ -82,11 +72,11 @@ static int send_one(struct engine *engine, struct queue *queue, const struct sto
     ret->id = entry->id;
     ret->message_id = new_message_id(engine, arena, raw_id);
     sqs_md5_body(entry->body, md5);
-    ret->md5_of_body = md5_text(arena, md5);
+    ret->md5_of_body = engine_copy(arena, md5);
     sqs_md5_attributes(&entry->attributes, md5);
-    ret->md5_of_attributes = md5_text(arena, md5);
+    ret->md5_of_attributes = engine_copy(arena, md5);
     sqs_md5_attributes(&entry->system_attributes, md5);
-    ret->md5_of_system_attributes = md5_text(arena, md5);
+    ret->md5_of_system_attributes = engine_copy(arena, md5);
     if (ret->message_id.ptr == NULL || ret->md5_of_body.ptr == NULL) {
         return ERR_NOMEM;
     }

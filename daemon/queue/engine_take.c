@@ -8,7 +8,6 @@
 #include "attribute_blob.h"
 #include "handle.h"
 
-#include "sluice/base/digest.h"
 #include "sluice/sqs/arn.h"
 #include "sluice/sqs/filter.h"
 #include "sluice/sqs/md5.h"
@@ -69,14 +68,8 @@ static struct str column_copy(struct arena *arena, sqlite3_stmt *row, int column
 
 static struct str message_id_text(struct arena *arena, sqlite3_stmt *row)
 {
-    char hex[33] = "";
     struct str raw = db_column(row, COLUMN_MESSAGE_ID);
-    if (raw.len != 16) {
-        return STR_NONE;
-    }
-    digest_hex((const uint8_t *)raw.ptr, raw.len, hex);
-    return engine_text(arena, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
-                       hex + 20);
+    return raw.len == 16 ? engine_message_id(arena, (const uint8_t *)raw.ptr) : STR_NONE;
 }
 
 /* ---- for SQS clients ---- */
@@ -149,7 +142,7 @@ static int add_message_attributes(struct take *take, sqlite3_stmt *row, struct s
     attributes->set = kept > 0;
     if (kept > 0) {
         sqs_md5_attributes(attributes, md5);
-        ret->md5_of_attributes = engine_text(take->arena, "%s", md5);
+        ret->md5_of_attributes = engine_copy(take->arena, md5);
     }
     return 0;
 }
@@ -168,7 +161,7 @@ static int add_received(struct take *take, sqlite3_stmt *row, const struct taken
         return ERR_NOMEM;
     }
     sqs_md5_body(message->body, md5);
-    message->md5_of_body = engine_text(take->arena, "%s", md5);
+    message->md5_of_body = engine_copy(take->arena, md5);
     int rc = add_system_attributes(take, row, taken, &message->system_attributes);
     return rc != 0 ? rc : add_message_attributes(take, row, message);
 }

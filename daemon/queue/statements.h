@@ -8,6 +8,8 @@
 
 /* XX(NAME, "SQL") */
 #define STATEMENT_MAP(XX)                                                                          \
+    XX(BEGIN, "BEGIN IMMEDIATE")                                                                   \
+    XX(COMMIT, "COMMIT")                                                                           \
     XX(META_GET, "SELECT value FROM meta WHERE name = ?1")                                         \
     XX(META_SET, "INSERT INTO meta (name, value) VALUES (?1, ?2)"                                  \
                  " ON CONFLICT (name) DO UPDATE SET value = excluded.value")                       \

@@ -748,6 +748,7 @@ static bool turn(struct store *store)
 void *store_thread(void *context)
 {
     struct store *store = context;
+    (void)pthread_setname_np(pthread_self(), "sluice-queue");
     store->engine.queue_gone = on_queue_gone;
     store->engine.context = store;
     publish(store, loop_now());
