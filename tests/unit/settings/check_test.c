@@ -98,12 +98,12 @@ static void test_usage(void **state)
     assert_int_equal(end.code, 2);
     check(&end, "--nonsense", NULL, NULL);
     assert_int_equal(end.code, 2);
-    assert_non_null(strstr(end.err, "Usage: sluice check"));
+    assert_non_null(strstr(end.err, "usage: sluice check"));
     check(&end, "a.json", "b.json", NULL);
     assert_int_equal(end.code, 2);
     check(&end, "--help", NULL, NULL);
     assert_int_equal(end.code, 0);
-    assert_non_null(strstr(end.out, "Usage: sluice check"));
+    assert_non_null(strstr(end.out, "usage: sluice check"));
 }
 
 static void test_warnings(void **state)
