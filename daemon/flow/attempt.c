@@ -77,7 +77,7 @@ static mono_ns throttle_gate(struct message *message, const struct attempt_resul
     struct route *route = message->route;
     mono_ns until = result->retry_after;
 
-    if (until == 0) {
+    if (until <= now) { /* "0" too is no plan: it would be called again at the full pace */
         if (route->gate_set_at > message->attempt_started_at) {
             return mono_max(route->gate_until, now);
         }

@@ -217,9 +217,10 @@ static void extensions_fail(void **state)
     kit.queue.backlog = 200;
     kit.queue.visibility_ns = 30 * S;
     kit.queue.extend_fail_share = 1;
-    kit.target.fail_share = 0.3;
+    kit.target.fail_share = 0.5;
     kit.target.fail_status = 500;
     kit.route.retry.max_attempts = 0;
+    kit.route.retry.min_backoff_ns = 20 * S;
     kit_start(&kit, seed);
     assert_true(sim_run_until_empty(kit.sim, 4 * 3600 * S));
     kit_report(&kit);

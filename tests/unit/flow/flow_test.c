@@ -271,7 +271,9 @@ static void throttle_backs_off(void **state)
         (void)pump(b);
         assert_int_equal(b->started, 1);
         b->now += MS;
-        end(b, 0, ANSWER(503));
+        struct attempt_result result = ANSWER(503);
+        result.retry_after = i % 2 == 0 ? 0 : b->now; /* Retry-After: 0 says as little as none */
+        end(b, 0, result);
         b->started = 0;
         int64_t gate = limit_check(b->limit, 1, b->now).at - b->now;
         assert_in_range(gate, bound / 2, bound);
