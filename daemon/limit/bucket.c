@@ -14,6 +14,7 @@ void bucket_init(struct bucket *bucket, const struct limit_config *config, int64
         .burst = config->burst,
         .interval_ns = interval_ns,
         .guard_ns = config->guard_ns,
+        .empty_until = mono_add(quiet_at, config->guard_ns),
         .tat = mono_add(quiet_at, config->guard_ns + config->burst * interval_ns),
     };
     /* A take needs held + weight <= burst, so there are never more calls than that. */
@@ -96,7 +97,9 @@ void bucket_resize(struct bucket *bucket, const struct limit_config *config, int
                    mono_ns now)
 {
     settle_lost(bucket, now);
-    /* The level as time at the old rate; then the same tokens at the new one, rounded down. */
+    /* The level as time at the old rate; then the same tokens at the new one, rounded down. The
+     * wait after a start is no debt of tokens: another rate makes it neither shorter nor longer. */
+    now = mono_max(now, bucket->empty_until);
     __int128 level =
         (__int128)bucket->burst * bucket->interval_ns - (mono_max(bucket->tat, now) - now);
     __int128 full = (__int128)config->burst * interval_ns;

@@ -13,6 +13,7 @@ struct bucket {
     uint32_t burst;
     int64_t interval_ns; /* T: one token */
     int64_t guard_ns;    /* an arrival is charged at most this much later */
+    mono_ns empty_until; /* after a start: no token comes in before */
     mono_ns tat;         /* theoretical arrival time: when the bucket is full */
     uint64_t held;       /* tokens of calls that are not known to have arrived */
     struct stamps lost;  /* of these: calls that arrive by that time, or never */
