@@ -303,6 +303,20 @@ void http_respond(struct http_exchange *exchange, const struct http_response *re
     connection_answered(c);
 }
 
+void http_exchange_abort(struct http_exchange *exchange)
+{
+    struct connection *c = connection_of(exchange);
+
+    SL_ASSERT(exchange->open);
+    exchange->open = false;
+    exchange->on_close = NULL;
+    if (c->state != CONNECTION_CLOSED) {
+        connection_close(c);
+    } else {
+        connection_answered(c);
+    }
+}
+
 void http_respond_text(struct http_exchange *exchange, int status, const char *text)
 {
     http_respond(exchange, &(struct http_response){.status = status,

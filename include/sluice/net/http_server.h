@@ -98,6 +98,8 @@ struct http_response {
 };
 /* Allowed inside the handler; the handler is never called from inside it. */
 void http_respond(struct http_exchange *exchange, const struct http_response *response);
+/* Instead of http_respond(): closes the connection without an answer. */
+void http_exchange_abort(struct http_exchange *exchange);
 /* Plain text, for errors. */
 void http_respond_text(struct http_exchange *exchange, int status, const char *text);
 
