@@ -8,8 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ten messages of 1 MiB do not fit the arena; escaping can double what does. */
-#define ANSWER_MAX_BYTES  ((size_t)24 << 20)
+/* Less than what the HTTP server takes. Messages are received only as far as their answer fits, for
+ * what was received and cannot be told is lost until its visibility ends; so their memory is
+ * bounded by the most that escaping makes of a byte ("\n"; "&quot;"). */
+#define ANSWER_MAX_BYTES  ((size_t)15 << 20)
+#define ESCAPE_MAX_JSON   2
+#define ESCAPE_MAX_XML    6
 #define HOST_MAX          255
 #define CONTENT_TYPE_JSON "application/x-amz-json-1.0"
 #define CONTENT_TYPE_XML  "text/xml"
@@ -280,20 +284,30 @@ static int decode(struct call *call, struct str form, void **ret)
     return rc == SQS_OK && info->on_queue ? complete_queue_url(call, *ret) : rc;
 }
 
+static void prepare_receive(struct call *call, struct sqs_receive_in *receive)
+{
+    size_t escape_max = call->protocol == PROTOCOL_JSON ? ESCAPE_MAX_JSON : ESCAPE_MAX_XML;
+    size_t room_bytes = call->arena.max_bytes - call->arena.used_bytes;
+    if (room_bytes > ANSWER_MAX_BYTES / escape_max) {
+        call->arena.max_bytes = call->arena.used_bytes + ANSWER_MAX_BYTES / escape_max;
+    }
+    if (call->api->draining) {
+        receive->wait_seconds = (struct sqs_int){.set = true, .value = 0};
+    }
+    http_exchange_on_close(call->exchange, on_exchange_closed, call);
+}
+
 static void submit(struct call *call, void *input)
 {
     struct sqs_api *api = call->api;
+    struct str endpoint = endpoint_of(call);
     if (call->action == SQS_RECEIVE_MESSAGE) {
-        struct sqs_receive_in *receive = input;
-        if (api->draining) {
-            receive->wait_seconds = (struct sqs_int){.set = true, .value = 0};
-        }
-        http_exchange_on_close(call->exchange, on_exchange_closed, call);
+        prepare_receive(call, input);
     }
     call->store = (struct store_request){
         .action = call->action,
         .input = input,
-        .endpoint = endpoint_of(call),
+        .endpoint = endpoint,
         .arena = &call->arena,
         .wall = api->clock(),
         .done = on_store_done,

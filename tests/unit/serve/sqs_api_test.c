@@ -401,6 +401,37 @@ static void long_polls(void **state)
     teardown(&f);
 }
 
+/* What the store may fill is what can be written, whatever its characters become. */
+static void what_is_received_can_be_answered(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    for (int protocol = 0; protocol < 2; protocol++) {
+        if (protocol == 0) {
+            json(&f, "ReceiveMessage", "{\"QueueUrl\":\"jobs\"}");
+        } else {
+            form(&f, "/", "Action=ReceiveMessage&QueueUrl=jobs");
+        }
+        struct arena *arena = f.store.pending->arena;
+        struct sqs_message messages[10] = {0};
+        struct sqs_receive_out out = {{messages, 0, true}};
+        size_t len = 1048576;
+        while (out.messages.count < 10) {
+            char *body = arena_alloc(arena, len);
+            if (body == NULL) {
+                break;
+            }
+            memset(body, '"', len);
+            messages[out.messages.count++].body = (struct str){body, len};
+        }
+        assert_true(out.messages.count >= 2);
+        answer(&f, &out);
+        expect(&f, 200, "Body");
+    }
+    teardown(&f);
+}
+
 static void a_message_is_too_large_to_answer(void **state)
 {
     (void)state;
@@ -710,6 +741,7 @@ int main(void)
         cmocka_unit_test(query_requests),
         cmocka_unit_test(query_mistakes),
         cmocka_unit_test(long_polls),
+        cmocka_unit_test(what_is_received_can_be_answered),
         cmocka_unit_test(a_message_is_too_large_to_answer),
         cmocka_unit_test(no_web_page_and_no_foreign_host),
         cmocka_unit_test(a_host_is_not_believed_blindly),
