@@ -79,6 +79,11 @@ SL_MUST_CHECK int engine_sweep(struct engine *engine);
 /* Deletes at most `rows` messages of purged and deleted queues; engine->has_given_up says if more
  * is left. */
 SL_MUST_CHECK int engine_reap(struct engine *engine, int64_t rows);
+/* Gives at most `pages` free pages back to the file system. *ret_more: there are enough of them to
+ * go on: a file keeps what it will need again soon. */
+SL_MUST_CHECK int engine_shrink(struct engine *engine, int pages, bool *ret_more);
+/* Pages free inside the file. */
+SL_MUST_CHECK int engine_free_bytes(struct engine *engine, int64_t *ret);
 /* Sending time of the first visible message, 0 when none is. */
 SL_MUST_CHECK int engine_oldest_sent(struct engine *engine, struct queue *queue, wall_ms *ret);
 

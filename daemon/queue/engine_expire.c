@@ -4,7 +4,10 @@
  */
 #include "engine_internal.h"
 
+#include <stdio.h>
+
 #define SWEEP_ROWS     256  /* per queue and transaction */
+#define SPARE_PAGES    4096 /* free pages that stay: 16 MiB */
 #define SWEEP_EVERY_MS 1000 /* a receive checks retention exactly; the sweep may be this late */
 
 struct queue *engine_dead_letter_queue(struct engine *engine, const struct queue *queue)
@@ -196,6 +199,40 @@ int engine_reap(struct engine *engine, int64_t rows)
     sqlite3_bind_int64(s, 1, first);
     sqlite3_bind_int64(s, 2, end - first > rows ? first + rows : end);
     return db_run(s);
+}
+
+static int read_number(struct engine *engine, enum statement statement, int64_t *ret)
+{
+    sqlite3_stmt *s = db_use(&engine->db, statement);
+    int rc = db_step(s);
+    if (rc == 1) {
+        *ret = sqlite3_column_int64(s, 0);
+        db_reset(s);
+        rc = 0;
+    }
+    return rc;
+}
+
+int engine_free_bytes(struct engine *engine, int64_t *ret)
+{
+    int rc = read_number(engine, STATEMENT_FREE_PAGE_COUNT, ret);
+    *ret *= SCHEMA_PAGE_BYTES;
+    return rc;
+}
+
+int engine_shrink(struct engine *engine, int pages, bool *ret_more)
+{
+    char sql[64];
+    int64_t all = 0;
+    int64_t unused = 0;
+    int rc = read_number(engine, STATEMENT_PAGE_COUNT, &all);
+    rc = rc != 0 ? rc : read_number(engine, STATEMENT_FREE_PAGE_COUNT, &unused);
+    *ret_more = rc == 0 && unused > SPARE_PAGES && unused > all / 2;
+    if (!*ret_more) {
+        return rc;
+    }
+    (void)snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%d)", pages);
+    return db_exec(&engine->db, sql);
 }
 
 int engine_oldest_sent(struct engine *engine, struct queue *queue, wall_ms *ret)

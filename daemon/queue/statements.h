@@ -10,6 +10,8 @@
 #define STATEMENT_MAP(XX)                                                                          \
     XX(BEGIN, "BEGIN IMMEDIATE")                                                                   \
     XX(COMMIT, "COMMIT")                                                                           \
+    XX(PAGE_COUNT, "PRAGMA page_count")                                                            \
+    XX(FREE_PAGE_COUNT, "PRAGMA freelist_count")                                                   \
     XX(META_GET, "SELECT value FROM meta WHERE name = ?1")                                         \
     XX(META_SET, "INSERT INTO meta (name, value) VALUES (?1, ?2)"                                  \
                  " ON CONFLICT (name) DO UPDATE SET value = excluded.value")                       \

@@ -147,7 +147,7 @@ void store_stats(struct store *store, struct store_stats *ret)
 
 static void store_free(struct store *store)
 {
-    engine_close(&store->engine);
+    engine_close(&store->engine); /* when the thread did not come to it */
     heap_done(&store->deadlines);
     pthread_cond_destroy(&store->wake);
     pthread_mutex_destroy(&store->mutex);

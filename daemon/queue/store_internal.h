@@ -33,10 +33,11 @@ struct store {
     struct list waiting_queues; /* queues with waiters */
     struct heap deadlines;      /* of waiters */
     uint64_t published_generation;
-    mono_ns next_publish, next_sweep, next_retry;
-    int error;     /* of the last transaction that wrote */
-    bool degraded; /* the last group failed: one operation per transaction */
-    bool draining; /* waiting has ended */
+    mono_ns next_publish, next_sweep, next_retry, next_shrink;
+    bool shrinking; /* the file has pages to give back */
+    int error;      /* of the last transaction that wrote */
+    bool degraded;  /* the last group failed: one operation per transaction */
+    bool draining;  /* waiting has ended */
 
     /* of the loop's thread */
     struct loop_work completions, ended_work;
@@ -45,6 +46,25 @@ struct store {
 };
 
 void *store_thread(void *store);
+
+/* ---- store_group.c ---- */
+/* Runs the operations as one transaction, gives waiters what became visible; what is answered is
+ * finished. */
+void store_execute(struct store *store, struct list *ops);
+SL_MUST_CHECK int store_transaction_begin(struct store *store);
+/* What the file said to the last transaction: logged and published when it changes. */
+void store_note_result(struct store *store, int rc);
+void store_publish_error(struct store *store);
+/* A waiter's answer with nothing in it; hold_error is what a hold gets. */
+void store_waiter_finish_empty(struct store *store, struct store_op *op, int hold_error);
+void store_waiters_finish_all(struct store *store);
+void store_waiters_expire(struct store *store, mono_ns now);
+void store_on_queue_gone(void *store, struct queue *queue);
+
+/* ---- store_keep.c ---- */
+void store_check_disk(struct store *store);
+void store_housekeep(struct store *store); /* what is due, for some milliseconds */
+void store_publish(struct store *store, mono_ns now);
 
 static inline struct store_op *op_of(struct list_node *node)
 {

@@ -208,6 +208,43 @@ static void test_purge(void **state)
     assert_str(kit_receive(kit, "jobs", 10, -1)->messages.items[0].body, "fresh");
 }
 
+static void test_shrink(void **state)
+{
+    struct kit *kit = *state;
+    char *body = malloc(1000001);
+    bool more = false;
+    assert_int_equal(kit_create(kit, "jobs", NULL), 0);
+    kit_begin(kit);
+    assert_int_equal(engine_shrink(&kit->engine, 128, &more), 0);
+    kit_commit(kit);
+    assert_false(more);
+    memset(body, 'x', 1000000);
+    body[1000000] = '\0';
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(kit_send(kit, "jobs", body, -1), 0);
+    }
+    free(body);
+    assert_int_equal(kit_queue_action(kit, SQS_PURGE_QUEUE, "jobs"), 0);
+    int turns = 0;
+    do {
+        kit_begin(kit);
+        while (kit->engine.has_given_up) {
+            assert_int_equal(engine_reap(&kit->engine, 8), 0);
+        }
+        assert_int_equal(engine_shrink(&kit->engine, 500, &more), 0);
+        kit_commit(kit);
+        assert_true(++turns < 100);
+    } while (more);
+    assert_true(turns > 5);
+    struct queue *queue = engine_queue(&kit->engine, STR("jobs"));
+    assert_non_null(queue);
+    sqlite3_stmt *s = kit->engine.db.statements[STATEMENT_PAGE_COUNT];
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    assert_true(sqlite3_column_int64(s, 0) < 4500); /* of some 10,000 */
+    sqlite3_reset(s);
+    assert_int_equal(kit_send(kit, "jobs", "x", -1), 0);
+}
+
 /* ---- dead letters ---- */
 
 static void test_redrive_policy(void **state)
@@ -529,6 +566,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_attributes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shrink, setup, teardown),
         cmocka_unit_test_setup_teardown(test_redrive_policy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_letter_at_receive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_letter_at_hold_and_settle, setup, teardown),

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <sched.h>
+#include <sys/mount.h>
+
 #define DEADLINE_NS (20 * NS_PER_S)
 
 struct fixture {
@@ -505,6 +508,55 @@ static void test_full_database(void **state)
     hold_free(hold);
 }
 
+/* A tmpfs in a mount namespace of the test's own. */
+static void test_small_disk(void **state)
+{
+    struct fixture *f = *state;
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+        (void)printf("SKIP: no right to mount a file system\n");
+        skip();
+    }
+    close_store(f);
+    assert_int_equal(mount("tmpfs", f->directory, "tmpfs", 0, "size=16m"), 0);
+    open_store(f);
+    assert_int_equal(run(f, SQS_CREATE_QUEUE, &create_jobs), 0);
+    char body[20001];
+    memset(body, 'x', sizeof(body) - 1);
+    body[sizeof(body) - 1] = '\0';
+    struct sqs_send_message_in send = send_in(body, 0);
+    uint32_t accepted = 0;
+    for (int round = 0; round < 3; round++) {
+        int code = 0;
+        for (int i = 0; i < 2000 && code == 0; i++) {
+            code = run(f, SQS_SEND_MESSAGE, &send);
+            accepted += code == 0;
+        }
+        assert_int_equal(code, SQS_ERROR_SERVICE_UNAVAILABLE);
+        assert_true(accepted > 20);
+        /* Everything can be received and deleted, and then there is room again. */
+        while (accepted > 0) {
+            struct hold_call *hold = start_hold(f, "jobs", 10);
+            run_until(f, &hold->order, 1);
+            assert_int_equal(hold->hold.error, 0);
+            assert_true(hold->hold.count > 0);
+            for (uint32_t i = 0; i < hold->hold.count; i++) {
+                struct store_settle s = {.queue = STR("jobs"),
+                                         .row_id = hold->hold.messages[i].row_id};
+                assert_int_equal(settle(f, s), 0);
+                accepted--;
+            }
+            hold_free(hold);
+        }
+        struct sqs_receive_in receive = receive_in(0);
+        struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
+        run_until(f, &call->order, 1);
+        assert_int_equal(received(call), 0);
+        call_free(call);
+    }
+    close_store(f);
+    assert_int_equal(umount(f->directory), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,6 +571,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_group_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stats, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_database, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_small_disk, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
