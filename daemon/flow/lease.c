@@ -56,20 +56,6 @@ void lease_park(struct message *message)
     }
 }
 
-/* The rest of a group must not overtake the one that was lost: it goes back too. */
-static void release_followers(struct message *message, mono_ns now)
-{
-    struct group *group = message->group_state;
-
-    if (group == NULL || group->active != message) {
-        return;
-    }
-    LIST_FOR(&group->waiting, node)
-    {
-        settle_begin(LIST_ENTRY(node, struct message, group_node), SETTLE_RELEASE, 0, now);
-    }
-}
-
 static void lease_end(struct message *message, mono_ns now)
 {
     heap_remove(&message->route->leases, &message->lease);
@@ -78,7 +64,6 @@ static void lease_end(struct message *message, mono_ns now)
     if (message->state == MESSAGE_IN_FLIGHT) {
         return; /* what comes of the call is settled all the same */
     }
-    release_followers(message, now);
     settle_begin(message, SETTLE_LOST, 0, now);
 }
 

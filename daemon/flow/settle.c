@@ -18,11 +18,28 @@ static void message_finish(struct message *message, mono_ns now)
     message_free(message);
 }
 
+/* The rest of a group must not overtake the one that was lost: it goes back too. */
+static void release_followers(struct message *message, mono_ns now)
+{
+    struct group *group = message->group_state;
+
+    if (group == NULL || group->active != message) {
+        return;
+    }
+    LIST_FOR(&group->waiting, node)
+    {
+        settle_begin(LIST_ENTRY(node, struct message, group_node), SETTLE_RELEASE, 0, now);
+    }
+}
+
 void settle_begin(struct message *message, enum settle how, int64_t delay_ns, mono_ns now)
 {
     struct route *route = message->route;
 
     route_account(route, now);
+    if (how == SETTLE_LOST) {
+        release_followers(message, now);
+    }
     if (message->state != MESSAGE_SETTLING) {
         if (message->group_state != NULL && message->group_state->active != message) {
             group_leave(message, now);

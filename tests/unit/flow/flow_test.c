@@ -494,6 +494,63 @@ static void one_of_a_group_at_a_time(void **state)
     bench_done(b);
 }
 
+/* The one that is called is lost: the rest of its group goes back, or it would be overtaken. */
+static void group_of_a_lost_one(void **state)
+{
+    (void)state;
+    for (int in_flight = 0; in_flight < 2; in_flight++) {
+        struct bench *b = bench_new(ordinary(), false);
+        (void)pump(b);
+        give(b, 1, "a", 60 * S);
+        flow_route_pause(b->route, in_flight == 0);
+        (void)pump(b);
+        b->now += 50 * S;
+        b->asks = 1;
+        b->route->receiving = true;
+        give(b, 3, "a", 60 * S);
+        b->now += 10 * S;
+        (void)pump(b);
+        assert_int_equal(stats(b).leases_lost, 1);
+        if (in_flight == 1) {
+            end(b, 0, ANSWER(500));
+            (void)pump(b);
+        }
+        assert_int_equal(b->done_how, SETTLE_LOST);
+        assert_int_equal(b->settles, 3);
+        assert_int_equal(b->how, SETTLE_RELEASE);
+        assert_int_equal(b->started, in_flight);
+        bench_done(b);
+    }
+}
+
+/* Without a limit there is none to gate: the route keeps the gate itself. */
+static void throttled_without_a_limit(void **state)
+{
+    struct bench *b = bench_new(ordinary(), false);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 4, NULL, 0);
+    (void)pump(b);
+    struct attempt_result result = ANSWER(429);
+    result.retry_after = b->now + 7 * S;
+    end(b, 0, result);
+    end(b, 1, ANSWER(200));
+    b->asks = 1;
+    b->route->receiving = true;
+    give(b, 2, NULL, 0);
+    mono_ns gate = b->now + 7 * S;
+    while (b->now < gate) {
+        mono_ns next = pump(b);
+        assert_int_equal(b->started, 4);
+        assert_int_equal(stats(b).blocked_by, LIMIT_REASON_GATE);
+        b->now = mono_min(next, gate);
+    }
+    (void)pump(b);
+    assert_int_equal(b->started, 6);
+    bench_done(b);
+}
+
 static void drain(void **state)
 {
     struct bench *b = bench_new(ordinary(), false);
@@ -719,6 +776,8 @@ int main(void)
         cmocka_unit_test(extension_and_settlement),
         cmocka_unit_test(lease_lost_in_flight),
         cmocka_unit_test(one_of_a_group_at_a_time),
+        cmocka_unit_test(group_of_a_lost_one),
+        cmocka_unit_test(throttled_without_a_limit),
         cmocka_unit_test(drain),
         cmocka_unit_test(received_while_draining),
         cmocka_unit_test(receive_fails),
