@@ -1,6 +1,8 @@
 #include "sluice/app.h"
 
 #include "app_queues.h"
+#include "sluice/aws/credentials.h"
+#include "sluice/aws/sqs_client.h"
 #include "sluice/base/digest.h"
 #include "sluice/base/mem.h"
 #include "sluice/deliver/delivery.h"
@@ -21,6 +23,8 @@
 #define PATH_MAX_BYTES 2048
 /* Sockets left over from a crash are ours to replace; nobody else may talk to them. */
 #define SOCKET_MODE 0600
+/* Ten messages of 1 MiB, every byte escaped in the worst case. */
+#define AWS_RESPONSE_MAX_BYTES ((size_t)64 << 20)
 
 /* Every part of the daemon, in the order it is made; taken down in reverse. */
 struct app {
@@ -35,7 +39,9 @@ struct app {
     struct sdnotify *sdnotify;
     struct store *store;
     struct queue_metrics *queue_metrics;
-    struct http_client *client;
+    struct http_client *client;     /* to the targets */
+    struct http_client *aws_client; /* to SQS; NULL when no route needs it */
+    struct credentials *credentials;
     struct delivery *delivery;
     struct sqs_api *sqs_api;
     struct http_server *sqs_server, *health_server, *admin_server;
@@ -102,6 +108,14 @@ static void close_server(struct http_server **server)
     }
 }
 
+static void close_client(struct http_client **client)
+{
+    if (*client != NULL) {
+        http_client_close(*client);
+        *client = NULL;
+    }
+}
+
 static void on_close(void *context)
 {
     struct app *app = context;
@@ -112,10 +126,8 @@ static void on_close(void *context)
     if (app->delivery != NULL) {
         delivery_stop(app->delivery);
     }
-    if (app->client != NULL) {
-        http_client_close(app->client);
-        app->client = NULL;
-    }
+    close_client(&app->client);
+    close_client(&app->aws_client);
     queue_metrics_free(app->queue_metrics);
     app->queue_metrics = NULL;
     if (app->store != NULL) {
@@ -203,6 +215,45 @@ static int add_limits_and_targets(struct app *app, struct error *e)
     return error;
 }
 
+/* Keys are needed for AWS; a server on plain http may do without. */
+static int load_credentials(struct app *app, const char *queue_url, struct error *e)
+{
+    int error = app->credentials != NULL ? 0 : credentials_load(&app->credentials, e);
+
+    if (error == ERR_NOT_FOUND && str_starts_with(str_from(queue_url), STR("http://"))) {
+        LOG_WARNING("no AWS credentials: requests are not signed", LOG_STR("queue", queue_url));
+        return 0;
+    }
+    return error;
+}
+
+static int sqs_source(struct app *app, const struct route_settings *r, struct source **ret,
+                      struct error *e)
+{
+    struct sqs_client_config config = {.loop = app->loop,
+                                       .queue_url = r->queue,
+                                       .region = app->settings->aws.region,
+                                       .endpoint = app->settings->aws.endpoint};
+    struct sqs_client *client = NULL;
+    int error = load_credentials(app, r->queue, e);
+
+    if (error != 0) {
+        return error;
+    }
+    if (app->aws_client == NULL) {
+        app->aws_client = http_client_new(
+            app->loop, &(struct http_client_config){.response_max_bytes = AWS_RESPONSE_MAX_BYTES,
+                                                    .user_agent = "sluice/" SLUICE_VERSION});
+    }
+    config.http = app->aws_client;
+    config.credentials = app->credentials;
+    error = sqs_client_new(&config, &client, e);
+    if (error == 0) {
+        *ret = source_sqs_new(app->loop, client, str_from(r->queue), r->visibility_ns);
+    }
+    return error;
+}
+
 static int add_route(struct app *app, const struct route_settings *r, struct error *e)
 {
     struct delivery_route_config config = {
@@ -220,10 +271,14 @@ static int add_route(struct app *app, const struct route_settings *r, struct err
         config.limits[i] = r->limits.items[i];
     }
     if (r->queue_index == SETTINGS_NONE) {
-        return error_set(e, ERR_UNSUPPORTED, r->queue, "SQS sources are not built in");
+        int error = sqs_source(app, r, &config.source, e);
+        if (error != 0) {
+            return error;
+        }
+    } else {
+        config.source = source_embedded_new(app->store, str_from(r->queue));
+        config.has_dead_letter = app->settings->queues.items[r->queue_index].dead_letter != NULL;
     }
-    config.source = source_embedded_new(app->store, str_from(r->queue));
-    config.has_dead_letter = app->settings->queues.items[r->queue_index].dead_letter != NULL;
     return delivery_route_add(app->delivery, &config, e);
 }
 
@@ -378,6 +433,7 @@ int app_run(const struct settings *settings, const char *data_dir, bool unclean_
         LOG_ERROR("handles were open at the end of the loop");
     }
     delivery_free(app.delivery);
+    credentials_free(app.credentials);
     sqs_api_free(app.sqs_api);
     sdnotify_free(app.sdnotify);
     process_metrics_free(app.process);

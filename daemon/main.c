@@ -43,7 +43,8 @@ static void usage(FILE *out)
     for (size_t i = 0; i < SL_COUNT(commands); i++) {
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
     }
-    fputs("\n`sluice <command> --help` tells more. Exit codes: 0 done, 1 failed at run time, 2 usage,\n"
+    fputs("\n`sluice <command> --help` tells more. Exit codes: 0 done, 1 failed at run time, 2 "
+          "usage,\n"
           "3 configuration or data refused, 4 drain deadline passed.\n",
           out);
 }

@@ -133,9 +133,7 @@ static void on_turn(void *context, mono_ns now)
 {
     struct delivery *d = context;
 
-    if (d->started && !d->stopped) {
-        pump(d, now);
-    }
+    pump(d, now);
 }
 
 static void on_deadline(void *context, mono_ns now)
@@ -165,7 +163,6 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     list_init(&d->routes);
     d->pump = (struct loop_hook){.callback = on_turn, .context = d};
     d->deadline = (struct loop_timer){.callback = on_deadline, .context = d};
-    loop_hook_add(d->loop, &d->pump);
     instruments_init(d);
     return d;
 }
@@ -297,17 +294,27 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
 
 /* ---- life ---- */
 
+/* The pump runs after everything that records facts in the same turn: its hook is added when all
+ * that the delivery stands on (clients, stores) has added its own. */
+static void pump_begin(struct delivery *d)
+{
+    if (!d->started) {
+        d->started = true;
+        loop_hook_add(d->loop, &d->pump);
+    }
+    loop_wake(d->loop);
+}
+
 void delivery_start(struct delivery *d)
 {
-    d->started = true;
-    loop_wake(d->loop);
+    pump_begin(d);
 }
 
 void delivery_drain(struct delivery *d, void (*drained)(void *context), void *context)
 {
     d->drained = drained;
     d->drained_context = context;
-    d->started = true;
+    pump_begin(d);
     flow_drain(d->flow, loop_now());
     LIST_FOR(&d->routes, node)
     {
@@ -315,7 +322,6 @@ void delivery_drain(struct delivery *d, void (*drained)(void *context), void *co
         route->source->ops->cancel_receive(route->source);
         route->source->ops->flush(route->source);
     }
-    loop_wake(d->loop);
 }
 
 void delivery_stop(struct delivery *d)
@@ -324,7 +330,9 @@ void delivery_stop(struct delivery *d)
         return;
     }
     d->stopped = true;
-    loop_hook_remove(d->loop, &d->pump);
+    if (d->started) {
+        loop_hook_remove(d->loop, &d->pump);
+    }
     loop_timer_clear(d->loop, &d->deadline);
     LIST_FOR(&d->targets, node)
     {

@@ -13,7 +13,8 @@
 #define EXIT_CODE_REFUSED  3 /* configuration or data */
 #define EXIT_CODE_DEADLINE 4 /* the drain's deadline passed */
 
-/* Runs until a signal ends it. data_dir exists and is locked by the caller. Returns the exit code. */
+/* Runs until a signal ends it. data_dir exists and is locked by the caller. Returns the exit code.
+ */
 int app_run(const struct settings *settings, const char *data_dir, bool unclean_start);
 
 #endif
