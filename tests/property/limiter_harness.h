@@ -243,7 +243,9 @@ static inline void server_refill(struct world *w)
         return;
     }
     double tokens = (double)(w->now - w->level_at) * w->config.requests / (double)w->config.per_ns;
-    w->level = w->level + tokens < w->config.burst ? w->level + tokens : w->config.burst;
+    if (w->level < w->config.burst) {
+        w->level = w->level + tokens < w->config.burst ? w->level + tokens : w->config.burst;
+    }
     w->level_at = w->now;
 }
 
@@ -424,6 +426,15 @@ static inline void kill_sender(struct world *w)
               EVENT_START);
 }
 
+static inline uint32_t units_on_their_way(const struct world *w)
+{
+    uint32_t units = 0;
+    for (uint32_t i = 0; i < w->event_count; i++) {
+        units += w->events[i].kind == EVENT_ARRIVAL ? w->calls[w->events[i].call].weight : 0;
+    }
+    return units;
+}
+
 static inline void change_limit(struct world *w)
 {
     static const uint32_t shares[] = {1, 2, 4}; /* of 2: half, as it was, twice */
@@ -435,7 +446,10 @@ static inline void change_limit(struct world *w)
         uint32_t burst = config.burst * shares[rng_between(&w->rng, 0, 2)] / 2;
         server_refill(w);
         config.burst = burst > 0 ? burst : 1;
-        w->level = w->level < config.burst ? w->level : config.burst;
+        /* What was sent before the bucket became smaller still fits. */
+        uint32_t sent = units_on_their_way(w);
+        uint32_t most = config.burst > sent ? config.burst : sent;
+        w->level = w->level < most ? w->level : most;
     }
     w->ops->resize(w->limiter, &config, reading(w, false));
     w->config = config;
