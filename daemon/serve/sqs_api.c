@@ -352,6 +352,7 @@ void sqs_api_handle(void *context, struct http_exchange *exchange,
         respond_error(call);
         return;
     }
+    SL_ASSERT(input != NULL);
     submit(call, input);
 }
 

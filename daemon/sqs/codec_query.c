@@ -322,13 +322,12 @@ static int decode_list(struct form *form, const struct sqs_member *member, struc
     if (list_prefix.ptr == NULL) {
         return codec_no_room(form->codec);
     }
-    int64_t *numbers;
-    size_t count;
+    int64_t *numbers = NULL;
+    size_t count = 0;
     struct codec_list list = {0};
     int rc = list_numbers(form, list_prefix, &numbers, &count);
     if (rc == SQS_OK && count == 0) {
         rc = decode_unnumbered(form, member, prefix, &list);
-        count = 0;
     } else if (rc == SQS_OK) {
         rc = codec_items_new(form->codec, count, element_size(member), &list);
     }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define ALGORITHM       "AWS4-HMAC-SHA256"
 #define TERMINATOR      "aws4_request"
@@ -17,12 +16,61 @@
 #define DATE_LEN        16
 #define HEX_SHA256_SIZE (2 * DIGEST_SHA256_BYTES + 1)
 
+/* ---- dates, without the C library's clock: this room is pure ---- */
+
+#define MS_PER_DAY    INT64_C(86400000)
+#define DAYS_TO_EPOCH INT64_C(719468) /* from 0000-03-01 to 1970-01-01 */
+
+struct civil {
+    int year, month, day;
+};
+
+/* Days are counted in eras of 400 years that begin on 1 March, so that the leap day comes last. */
+static struct civil civil_from_days(int64_t days)
+{
+    int64_t shifted = days + DAYS_TO_EPOCH;
+    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
+    int64_t of_era = shifted - era * 146097;
+    int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+    int64_t from_march = (5 * of_year + 2) / 153;
+    int month = (int)(from_march < 10 ? from_march + 3 : from_march - 9);
+    return (struct civil){(int)(year + era * 400) + (month <= 2 ? 1 : 0), month,
+                          (int)(of_year - (153 * from_march + 2) / 5) + 1};
+}
+
+static int64_t days_from_civil(struct civil date)
+{
+    int64_t year = date.month <= 2 ? date.year - 1 : date.year;
+    int64_t era = (year >= 0 ? year : year - 399) / 400;
+    int64_t of_era = year - era * 400;
+    int64_t from_march = date.month > 2 ? date.month - 3 : date.month + 9;
+    int64_t of_year = (153 * from_march + 2) / 5 + date.day - 1;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - DAYS_TO_EPOCH;
+}
+
+static void put_digits(char *out, int width, int64_t value)
+{
+    for (int i = width - 1; i >= 0; i--) {
+        out[i] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
 void sigv4_date(wall_ms now, char out[17])
 {
-    time_t seconds = (time_t)(now / 1000);
-    struct tm tm = {0};
-    (void)gmtime_r(&seconds, &tm);
-    (void)strftime(out, DATE_LEN + 1, "%Y%m%dT%H%M%SZ", &tm);
+    int64_t ms = now < 0 ? 0 : now;
+    struct civil date = civil_from_days(ms / MS_PER_DAY);
+    int64_t seconds = ms % MS_PER_DAY / 1000;
+    put_digits(out, 4, date.year);
+    put_digits(out + 4, 2, date.month);
+    put_digits(out + 6, 2, date.day);
+    out[8] = 'T';
+    put_digits(out + 9, 2, seconds / 3600);
+    put_digits(out + 11, 2, seconds / 60 % 60);
+    put_digits(out + 13, 2, seconds % 60);
+    out[15] = 'Z';
+    out[DATE_LEN] = '\0';
 }
 
 static bool is_timestamp(struct str text)
@@ -50,17 +98,18 @@ int sigv4_parse_date(struct str text, wall_ms *ret)
     if (!is_timestamp(text)) {
         return ERR_SYNTAX;
     }
-    struct tm tm = {.tm_year = two_digits(text.ptr) * 100 + two_digits(text.ptr + 2) - 1900,
-                    .tm_mon = two_digits(text.ptr + 4) - 1,
-                    .tm_mday = two_digits(text.ptr + 6),
-                    .tm_hour = two_digits(text.ptr + 9),
-                    .tm_min = two_digits(text.ptr + 11),
-                    .tm_sec = two_digits(text.ptr + 13)};
-    if (tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
-        tm.tm_min > 59 || tm.tm_sec > 60) {
+    const char *t = text.ptr;
+    struct civil date = {two_digits(t) * 100 + two_digits(t + 2), two_digits(t + 4),
+                         two_digits(t + 6)};
+    int hour = two_digits(t + 9);
+    int minute = two_digits(t + 11);
+    int second = two_digits(t + 13);
+    if (date.month < 1 || date.month > 12 || date.day < 1 || date.day > 31 || hour > 23 ||
+        minute > 59 || second > 60) {
         return ERR_SYNTAX;
     }
-    *ret = (wall_ms)timegm(&tm) * 1000;
+    *ret =
+        days_from_civil(date) * MS_PER_DAY + ((hour * 60 + minute) * 60 + second) * INT64_C(1000);
     return ERR_OK;
 }
 
@@ -286,14 +335,15 @@ static void hmac(const uint8_t key[DIGEST_SHA256_BYTES], struct str data,
 static int signing_key(const struct scope *scope, struct str secret,
                        uint8_t key[DIGEST_SHA256_BYTES])
 {
-    char first[4 + SECRET_MAX];
+    uint8_t first[4 + SECRET_MAX];
     if (secret.len == 0 || secret.len > SECRET_MAX) {
         return ERR_INVALID;
     }
-    memcpy(first, "AWS4", 4);
-    memcpy(first + 4, secret.ptr, secret.len);
+    for (size_t i = 0; i < 4 + secret.len; i++) {
+        first[i] = (uint8_t)(i < 4 ? "AWS4"[i] : secret.ptr[i - 4]);
+    }
     uint8_t step[DIGEST_SHA256_BYTES];
-    digest_hmac_sha256((struct str){first, 4 + secret.len}, scope->date, step);
+    digest_hmac_sha256((struct str){(const char *)first, 4 + secret.len}, scope->date, step);
     hmac(step, scope->region, key);
     hmac(key, scope->service, step);
     hmac(step, STR(TERMINATOR), key);

@@ -26,6 +26,9 @@ static bool is_alphanumeric(char c)
 
 bool sqs_text_is_valid(struct str text)
 {
+    if (text.ptr == NULL) {
+        return true;
+    }
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
         if (c < 0x20 && c != '\t' && c != '\n' && c != '\r') {

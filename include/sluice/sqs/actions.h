@@ -43,14 +43,12 @@ struct sqs_shape;
 
 struct sqs_member {
     const char *json_name;
-    const char *query_name;  /* list prefix in Query, element name in XML */
-    const char *query_alias; /* another accepted Query prefix, or NULL */
-    enum sqs_member_type type;
+    const char *query_name; /* list prefix in Query, element name in XML */
     size_t offset;
+    const struct sqs_shape *shape;   /* of the elements of STRUCTS */
+    const char *map_key, *map_value; /* of a MAP in Query and XML: "Name" or "Key", "Value" */
+    enum sqs_member_type type;
     bool required;
-    const struct sqs_shape *shape; /* of the elements of STRUCTS */
-    const char *map_key,
-        *map_value; /* Query and XML names of a MAP's parts: "Name"/"Value", "Key"/"Value" */
 };
 
 struct sqs_shape {

@@ -71,11 +71,11 @@ enum sqs_value_kind { SQS_VALUE_INT, SQS_VALUE_BOOL, SQS_VALUE_CHOICE, SQS_VALUE
 
 struct sqs_queue_attribute_info {
     const char *name;
-    enum sqs_value_kind kind;
-    int64_t min, max;
-    const char *default_value; /* NULL: shown only when set */
-    bool fifo_only, settable;
+    const char *default_value;  /* NULL: shown only when set */
     const char *const *choices; /* NULL-terminated, CHOICE only */
+    int64_t min, max;
+    enum sqs_value_kind kind;
+    bool fifo_only, settable;
 };
 const struct sqs_queue_attribute_info *sqs_queue_attribute_info(enum sqs_queue_attribute attribute);
 enum sqs_queue_attribute sqs_queue_attribute_find(struct str name); /* …_NONE when unknown */

@@ -317,74 +317,72 @@ static void sent_bodies_are_checked(void **state)
     world_done(&w);
 }
 
+static const struct {
+    struct answer answer;
+    enum sqs_error_code code;
+    bool transient;
+    const char *message;
+} error_rows[] = {
+    {{.status = 400,
+      .body = "{\"__type\":\"com.amazonaws.sqs#QueueDoesNotExist\",\"message\":\"The specified "
+              "queue does not exist.\"}"},
+     SQS_ERROR_QUEUE_DOES_NOT_EXIST,
+     false,
+     "QueueDoesNotExist: The specified queue does not exist. (HTTP 400)"},
+    {{.status = 403, .body = "{\"__type\":\"RequestThrottled\",\"Message\":\"slow\"}"},
+     SQS_ERROR_REQUEST_THROTTLED,
+     true,
+     "RequestThrottled: slow (HTTP 403)"},
+    {{.status = 400, .body = "{\"__type\":\"com.amazon.coral.availability#ThrottlingException\"}"},
+     SQS_ERROR_REQUEST_THROTTLED,
+     true,
+     "ThrottlingException (HTTP 400)"},
+    {{.status = 403,
+      .body = "{\"__type\":\"com.amazonaws.sqs#OverLimit\",\"message\":\"too many\"}"},
+     SQS_ERROR_OVER_LIMIT,
+     true,
+     "OverLimit: too many (HTTP 403)"},
+    {{.status = 403,
+      .body = "{\"__type\":\"com.amazon.coral.service#ExpiredTokenException\",\"message\":"
+              "\"expired\"}"},
+     SQS_ERROR_INTERNAL_FAILURE,
+     false,
+     "ExpiredTokenException: expired (HTTP 403)"},
+    {{.status = 500,
+      .body = "{\"__type\":\"com.amazon.coral.service#InternalFailure\",\"message\":\"oh\"}"},
+     SQS_ERROR_INTERNAL_FAILURE,
+     true,
+     "InternalFailure: oh (HTTP 500)"},
+    {{.status = 502, .body = "<html>Bad Gateway</html>"},
+     SQS_ERROR_INTERNAL_FAILURE,
+     true,
+     "the answer is not from SQS (HTTP 502)"},
+    {{.status = 503, .body = ""},
+     SQS_ERROR_SERVICE_UNAVAILABLE,
+     true,
+     "the answer is not from SQS (HTTP 503)"},
+    {{.status = 400, .body = "", .query_error = "AWS.SimpleQueueService.NonExistentQueue;Sender"},
+     SQS_ERROR_QUEUE_DOES_NOT_EXIST,
+     false,
+     "AWS.SimpleQueueService.NonExistentQueue: the answer is not from SQS (HTTP 400)"},
+    {{.status = 302, .body = "moved"},
+     SQS_ERROR_INTERNAL_FAILURE,
+     false,
+     "the answer is not from SQS (HTTP 302)"},
+};
+
 static void errors_are_understood(void **state)
 {
     (void)state;
-    static const struct {
-        struct answer answer;
-        enum sqs_error_code code;
-        bool transient;
-        const char *message;
-    } rows[] = {
-        {{.status = 400,
-          .body = "{\"__type\":\"com.amazonaws.sqs#QueueDoesNotExist\",\"message\":\"The specified "
-                  "queue does not exist.\"}"},
-         SQS_ERROR_QUEUE_DOES_NOT_EXIST,
-         false,
-         "QueueDoesNotExist: The specified queue does not exist. (HTTP 400)"},
-        {{.status = 403, .body = "{\"__type\":\"RequestThrottled\",\"Message\":\"slow\"}"},
-         SQS_ERROR_REQUEST_THROTTLED,
-         true,
-         "RequestThrottled: slow (HTTP 403)"},
-        {{.status = 400,
-          .body = "{\"__type\":\"com.amazon.coral.availability#ThrottlingException\"}"},
-         SQS_ERROR_REQUEST_THROTTLED,
-         true,
-         "ThrottlingException (HTTP 400)"},
-        {{.status = 403,
-          .body = "{\"__type\":\"com.amazonaws.sqs#OverLimit\",\"message\":\"too many\"}"},
-         SQS_ERROR_OVER_LIMIT,
-         true,
-         "OverLimit: too many (HTTP 403)"},
-        {{.status = 403,
-          .body = "{\"__type\":\"com.amazon.coral.service#ExpiredTokenException\",\"message\":"
-                  "\"expired\"}"},
-         SQS_ERROR_INTERNAL_FAILURE,
-         false,
-         "ExpiredTokenException: expired (HTTP 403)"},
-        {{.status = 500,
-          .body = "{\"__type\":\"com.amazon.coral.service#InternalFailure\",\"message\":\"oh\"}"},
-         SQS_ERROR_INTERNAL_FAILURE,
-         true,
-         "InternalFailure: oh (HTTP 500)"},
-        {{.status = 502, .body = "<html>Bad Gateway</html>"},
-         SQS_ERROR_INTERNAL_FAILURE,
-         true,
-         "the answer is not from SQS (HTTP 502)"},
-        {{.status = 503, .body = ""},
-         SQS_ERROR_SERVICE_UNAVAILABLE,
-         true,
-         "the answer is not from SQS (HTTP 503)"},
-        {{.status = 400,
-          .body = "",
-          .query_error = "AWS.SimpleQueueService.NonExistentQueue;Sender"},
-         SQS_ERROR_QUEUE_DOES_NOT_EXIST,
-         false,
-         "AWS.SimpleQueueService.NonExistentQueue: the answer is not from SQS (HTTP 400)"},
-        {{.status = 302, .body = "moved"},
-         SQS_ERROR_INTERNAL_FAILURE,
-         false,
-         "the answer is not from SQS (HTTP 302)"},
-    };
     struct world w;
     world_init(&w, STR_NONE);
-    for (size_t i = 0; i < SL_COUNT(rows); i++) {
-        script(&w, &rows[i].answer, 1);
+    for (size_t i = 0; i < SL_COUNT(error_rows); i++) {
+        script(&w, &error_rows[i].answer, 1);
         call(&w, SQS_PURGE_QUEUE, &queue_in, on_done);
         assert_int_equal(w.error, ERR_PROTOCOL);
-        assert_int_equal(w.sqs.code, rows[i].code);
-        assert_string_equal(w.sqs.message, rows[i].message);
-        assert_int_equal(w.transient, rows[i].transient);
+        assert_int_equal(w.sqs.code, error_rows[i].code);
+        assert_string_equal(w.sqs.message, error_rows[i].message);
+        assert_int_equal(w.transient, error_rows[i].transient);
         assert_int_equal(w.requests, 1);
     }
     static const struct answer broken = {.status = 200, .body = "<html/>"};

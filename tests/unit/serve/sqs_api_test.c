@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -157,8 +158,8 @@ static void submit(struct fixture *f)
 
 static void json(struct fixture *f, const char *action, const char *body)
 {
-    char target[64] = "AmazonSQS.";
-    (void)strncat(target, action, sizeof(target) - sizeof("AmazonSQS."));
+    char target[64];
+    (void)snprintf(target, sizeof(target), "AmazonSQS.%s", action);
     begin(f, "POST", "/", body);
     header(f, "X-Amz-Target", target);
     header(f, "Content-Type", "application/x-amz-json-1.0");

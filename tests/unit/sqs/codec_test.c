@@ -266,8 +266,7 @@ static void broken_json_is_told(void **state)
         "{\"QueueUrl\":\"q\",\"MessageBody\":\"b\",\"MessageAttributes\":[]}",
         "{\"QueueUrl\":\"q\",\"MessageBody\":\"b\",\"MessageAttributes\":{\"a\":\"b\"}}",
         "{\"QueueUrl\":\"q\",\"MessageBody\":\"b\",\"MessageAttributes\":{\"a\":{\"DataType\":1}}}",
-        "{\"QueueUrl\":\"q\",\"MessageBody\":\"b\",\"MessageAttributes\":{\"a\":{\"DataType\":"
-        "\"Binary\",\"BinaryValue\":\"###\"}}}",
+        "{\"MessageBody\":\"b\",\"MessageAttributes\":{\"a\":{\"BinaryValue\":\"###\"}}}",
         "{\"QueueUrl\":\"q\",\"MessageBody\":\"b\"} trailing",
     };
     for (size_t i = 0; i < SL_COUNT(malformed); i++) {

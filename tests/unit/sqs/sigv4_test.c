@@ -198,8 +198,7 @@ static void malformed_authorizations_are_refused(void **state)
         "AWS4-HMAC-SHA256 Credential=A/20261123/r/sqs, SignedHeaders=host, Signature=ab",
         "AWS4-HMAC-SHA256 Credential=/20261123/r/sqs/aws4_request, SignedHeaders=host, Signature=a",
         "AWS4-HMAC-SHA256 Credential=A/2026/r/sqs/aws4_request, SignedHeaders=host, Signature=ab",
-        "AWS4-HMAC-SHA256 Credential=A/20261123/r/sqs/aws3_request, SignedHeaders=host, "
-        "Signature=a",
+        "AWS4-HMAC-SHA256 Credential=A/20261123/r/sqs/aws3_request,SignedHeaders=host,Signature=a",
         "AWS4-HMAC-SHA256 Credential, SignedHeaders, Signature",
     };
     struct sigv4_authorization a;
@@ -232,6 +231,22 @@ static void dates(void **state)
     for (size_t i = 0; i < SL_COUNT(bad); i++) {
         assert_int_equal(sigv4_parse_date(str_from(bad[i]), &back), ERR_SYNTAX);
     }
+    /* Every day of five centuries there and back, in the order of the calendar. */
+    char previous[17] = "19691231T235959Z";
+    for (wall_ms at = INT64_C(12345000); at < INT64_C(86400000) * 365 * 500;
+         at += INT64_C(86400000)) {
+        sigv4_date(at, out);
+        assert_true(strcmp(out, previous) > 0);
+        memcpy(previous, out, sizeof(previous));
+        assert_int_equal(sigv4_parse_date(str_from(out), &back), 0);
+        assert_int_equal(back, at);
+    }
+    sigv4_date(INT64_C(951782399000), out);
+    assert_string_equal(out, "20000228T235959Z");
+    sigv4_date(INT64_C(951782400000), out);
+    assert_string_equal(out, "20000229T000000Z");
+    sigv4_date(INT64_C(4107542400000), out);
+    assert_string_equal(out, "21000301T000000Z");
     sigv4_date(0, out);
     assert_string_equal(out, "19700101T000000Z");
 }
