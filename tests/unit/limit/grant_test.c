@@ -1,150 +1,155 @@
-#include "limit_kit.h"
+#include "unit.h"
 
-/* Two limits: by arrival 2 per second, by response 3 per second. */
-struct fixture {
-    struct limit *by_arrival, *by_response;
+struct pair {
+    struct limit *fast, *slow;
     struct limit_set set;
-    struct limit_grant grant;
 };
 
-static int setup(void **state)
+/* 5 per second at arrival, and 8 per minute at response. */
+static struct pair pair_new(void)
 {
-    static struct fixture f;
-    struct limit_config config = kit_window(2, S);
-    config.hold = LIMIT_HOLD_ARRIVAL;
-    f.by_arrival = kit_limit(&config, 0);
-    config.requests = 3;
-    config.hold = LIMIT_HOLD_RESPONSE;
-    f.by_response = kit_limit(&config, 0);
-    f.set = (struct limit_set){.limits = {f.by_arrival, f.by_response}, .count = 2};
-    *state = &f;
-    return 0;
+    struct limit_config slow = window_of(8, 60 * S);
+    slow.hold = LIMIT_HOLD_RESPONSE;
+    struct pair pair = {.fast = limit_at_zero(window_of(5, S)), .slow = limit_at_zero(slow)};
+    pair.set = (struct limit_set){.limits = {pair.fast, pair.slow}, .count = 2};
+    return pair;
 }
 
-static int teardown(void **state)
+static void pair_done(struct pair *pair)
 {
-    struct fixture *f = *state;
-    limit_free(f->by_arrival);
-    limit_free(f->by_response);
-    return 0;
+    limit_free(pair->fast);
+    limit_free(pair->slow);
 }
 
-static void assert_free(struct fixture *f, mono_ns now, uint32_t by_arrival, uint32_t by_response)
+static void assert_free(const struct pair *pair, mono_ns now, uint32_t fast, uint32_t slow)
 {
-    assert_int_equal(limit_free_permits(f->by_arrival, now), by_arrival);
-    assert_int_equal(limit_free_permits(f->by_response, now), by_response);
+    assert_int_equal(limit_free_permits(pair->fast, now), fast);
+    assert_int_equal(limit_free_permits(pair->slow, now), slow);
+}
+
+static void test_empty_set_admits(void **state)
+{
+    (void)state;
+    const struct limit_set none = {0};
+    struct limit_grant grant;
+    assert_true(limit_set_check(&none, 1, 5).admit);
+    limit_grant_take(&grant, &none, 1, 5);
+    limit_grant_arrived(&grant, 6, 6);
+    limit_grant_response(&grant, 7, 7);
+    assert_int_equal(grant.open, 0);
+}
+
+static void test_the_longest_wait_is_the_verdict(void **state)
+{
+    (void)state;
+    struct pair pair = pair_new();
+    struct limit_verdict verdict = limit_set_check(&pair.set, 1, 0);
+    assert_false(verdict.admit);
+    assert_int_equal(verdict.at, 61 * S);
+    const mono_ns now = 100 * S;
+    struct limit_grant grant;
+    limit_grant_take(&grant, &pair.set, 5, now);
+    limit_grant_response(&grant, now, now);
+    verdict = limit_set_check(&pair.set, 1, now);
+    assert_int_equal(verdict.at, now + S); /* the fast one; the slow one admits */
+    verdict = limit_set_check(&pair.set, 4, now);
+    assert_int_equal(verdict.at, now + 60 * S);
+    limit_gate(pair.fast, now + 100 * S);
+    verdict = limit_set_check(&pair.set, 4, now);
+    assert_int_equal(verdict.reason, LIMIT_REASON_GATE);
+    assert_int_equal(verdict.at, now + 100 * S);
+    pair_done(&pair);
 }
 
 static void test_each_limit_is_settled_at_its_event(void **state)
 {
-    struct fixture *f = *state;
-    const mono_ns t = 10 * S;
-    limit_grant_take(&f->grant, &f->set, 1, t);
-    assert_free(f, t, 1, 2);
-    limit_grant_arrived(&f->grant, t + 1 * MS, t + 1 * MS);
-    limit_grant_response(&f->grant, t + 600 * MS, t + 600 * MS);
-    assert_free(f, t + S, 1, 2);
-    assert_free(f, t + S + 1 * MS, 2, 2); /* the first counts from the arrival on */
-    assert_free(f, t + S + 599 * MS, 2, 2);
-    assert_free(f, t + S + 600 * MS, 2, 3);
-    assert_int_equal(f->grant.open, 0);
+    (void)state;
+    struct pair pair = pair_new();
+    const mono_ns now = 100 * S;
+    struct limit_grant grant;
+    limit_grant_take(&grant, &pair.set, 2, now);
+    assert_free(&pair, now, 3, 6);
+    limit_grant_arrived(&grant, now + 1, now + 1);
+    limit_grant_arrived(&grant, now + 500 * MS, now + 500 * MS); /* a second time: nothing */
+    assert_free(&pair, now + S, 3, 6);
+    assert_free(&pair, now + S + 1, 5, 6);
+    limit_grant_response(&grant, now + 5 * S, now + 5 * S);
+    assert_int_equal(grant.open, 0);
+    limit_grant_unknown(&grant, now + 9 * S, now + 9 * S); /* all is settled: nothing */
+    limit_grant_refund(&grant, now + 9 * S);
+    assert_free(&pair, now + 65 * S - 1, 5, 6);
+    assert_free(&pair, now + 65 * S, 5, 8);
+    pair_done(&pair);
 }
 
-static void test_later_events_change_nothing(void **state)
+/* No acknowledgement was seen, but here is the response: then it has arrived. */
+static void test_a_response_settles_all(void **state)
 {
-    struct fixture *f = *state;
-    const mono_ns t = 10 * S;
-    limit_grant_take(&f->grant, &f->set, 1, t);
-    limit_grant_response(&f->grant, t, t); /* without an acknowledgement: settles both */
-    assert_int_equal(f->grant.open, 0);
-    limit_grant_arrived(&f->grant, t + 500 * MS, t + 500 * MS);
-    limit_grant_response(&f->grant, t + 500 * MS, t + 500 * MS);
-    limit_grant_unknown(&f->grant, t + 500 * MS, t + 500 * MS);
-    limit_grant_refund(&f->grant, t + 500 * MS);
-    assert_free(f, t + S - 1, 1, 2);
-    assert_free(f, t + S, 2, 3);
+    (void)state;
+    struct pair pair = pair_new();
+    const mono_ns now = 100 * S;
+    struct limit_grant grant;
+    limit_grant_take(&grant, &pair.set, 1, now);
+    limit_grant_response(&grant, now + S, now + S);
+    assert_free(&pair, now + 2 * S - 1, 4, 7);
+    assert_free(&pair, now + 2 * S, 5, 7);
+    pair_done(&pair);
 }
 
-static void test_unknown_after_the_arrival(void **state)
+static void test_unknown_after_arrival(void **state)
 {
-    struct fixture *f = *state;
-    const mono_ns t = 10 * S;
-    limit_grant_take(&f->grant, &f->set, 1, t);
-    limit_grant_arrived(&f->grant, t, t);
-    limit_grant_unknown(&f->grant, t + 500 * MS, t + 500 * MS);
-    assert_free(f, t + S, 2, 2); /* the arrival was certain, the response never came */
-    assert_free(f, t + 2500 * MS - 1, 2, 2);
-    assert_free(f, t + 2500 * MS, 2, 3); /* reset + max_flight + W */
+    (void)state;
+    struct pair pair = pair_new();
+    const mono_ns now = 100 * S;
+    struct limit_grant grant;
+    limit_grant_take(&grant, &pair.set, 1, now);
+    limit_grant_arrived(&grant, now, now);
+    limit_grant_unknown(&grant, now + 2 * S, now + 2 * S);
+    assert_free(&pair, now + 2 * S, 5, 7); /* that it arrived is known */
+    assert_free(&pair, now + 63 * S - 1, 5, 7);
+    assert_free(&pair, now + 63 * S, 5, 8);
+    pair_done(&pair);
 }
 
-static void test_refund_gives_all_back(void **state)
+static void test_refund_settles_all(void **state)
 {
-    struct fixture *f = *state;
-    const mono_ns t = 10 * S;
-    limit_grant_take(&f->grant, &f->set, 2, t);
-    assert_free(f, t, 0, 1);
-    limit_grant_refund(&f->grant, t + 1);
-    assert_free(f, t + 1, 2, 3);
-    assert_int_equal(f->grant.open, 0);
+    (void)state;
+    struct pair pair = pair_new();
+    struct limit_grant grant;
+    limit_grant_take(&grant, &pair.set, 3, 100 * S);
+    limit_grant_refund(&grant, 100 * S);
+    assert_free(&pair, 100 * S, 5, 8);
+    pair_done(&pair);
 }
 
-static void test_hold_changes_while_open(void **state)
+/* The hold of a limit is changed while a call is under way: it is settled once all the same. */
+static void test_hold_changes_under_way(void **state)
 {
-    struct fixture *f = *state;
-    const mono_ns t = 10 * S;
-    struct limit_config config = *limit_config(f->by_arrival);
-    limit_grant_take(&f->grant, &f->set, 1, t);
+    (void)state;
+    struct pair pair = pair_new();
+    const mono_ns now = 100 * S;
+    struct limit_grant grant;
+    struct limit_config config = *limit_config(pair.fast);
+    limit_grant_take(&grant, &pair.set, 1, now);
     config.hold = LIMIT_HOLD_RESPONSE;
-    assert_int_equal(limit_resize(f->by_arrival, &config, t), 0);
-    limit_grant_arrived(&f->grant, t + 1 * MS, t + 1 * MS);
-    assert_int_equal(f->grant.open, 3);
-    limit_grant_response(&f->grant, t + 600 * MS, t + 600 * MS);
-    assert_free(f, t + S + 600 * MS - 1, 1, 2);
-    assert_free(f, t + S + 600 * MS, 2, 3);
-}
-
-static void test_set_admits_when_all_do(void **state)
-{
-    struct fixture *f = *state;
-    const mono_ns t = 10 * S;
-    assert_true(limit_set_check(&f->set, 2, t).admit);
-    struct limit_verdict verdict = limit_set_check(&f->set, 3, t);
-    assert_false(verdict.admit); /* the first never can, and nothing was taken of the second */
-    assert_int_equal(verdict.at, MONO_NEVER);
-    assert_free(f, t, 2, 3);
-    kit_call(f->by_arrival, 1, t);
-    kit_call(f->by_arrival, 1, t + 100 * MS);
-    verdict = limit_set_check(&f->set, 1, t + 200 * MS);
-    assert_false(verdict.admit);
-    assert_int_equal(verdict.at, t + S);
-    limit_gate(f->by_response, t + 5 * S);
-    verdict = limit_set_check(&f->set, 1, t + 200 * MS);
-    assert_int_equal(verdict.reason, LIMIT_REASON_GATE); /* the one that waits longest */
-    assert_int_equal(verdict.at, t + 5 * S);
-    assert_true(limit_set_check(&f->set, 1, t + 5 * S).admit);
-}
-
-static void test_empty_set(void **state)
-{
-    struct fixture *f = *state;
-    const struct limit_set none = {.count = 0};
-    assert_true(limit_set_check(&none, 7, 0).admit);
-    limit_grant_take(&f->grant, &none, 7, 0);
-    assert_int_equal(f->grant.open, 0);
-    limit_grant_arrived(&f->grant, 1, 1);
-    limit_grant_unknown(&f->grant, 1, 1);
+    assert_int_equal(limit_resize(pair.fast, &config, now), 0);
+    limit_grant_arrived(&grant, now, now);
+    assert_free(&pair, now + 10 * S, 4, 7);
+    limit_grant_response(&grant, now + 10 * S, now + 10 * S);
+    assert_free(&pair, now + 11 * S, 5, 7);
+    pair_done(&pair);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_each_limit_is_settled_at_its_event, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_later_events_change_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_unknown_after_the_arrival, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refund_gives_all_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hold_changes_while_open, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_set_admits_when_all_do, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_empty_set, setup, teardown),
+        cmocka_unit_test(test_empty_set_admits),
+        cmocka_unit_test(test_the_longest_wait_is_the_verdict),
+        cmocka_unit_test(test_each_limit_is_settled_at_its_event),
+        cmocka_unit_test(test_a_response_settles_all),
+        cmocka_unit_test(test_unknown_after_arrival),
+        cmocka_unit_test(test_refund_settles_all),
+        cmocka_unit_test(test_hold_changes_under_way),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("grant", tests, NULL, NULL);
 }
