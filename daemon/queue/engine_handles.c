@@ -86,7 +86,7 @@ static int delete_by_handle(struct engine *engine, struct queue *queue,
                             const struct sqs_handle_entry *entry, struct sqs_error *e)
 {
     struct handle handle;
-    struct row_state state;
+    struct row_state state = {.visible_at = 0};
     int rc = find_by_handle(engine, queue, entry->receipt_handle, &handle, &state, e);
     if (rc != 1) {
         return rc;
@@ -100,7 +100,7 @@ static int change_by_handle(struct engine *engine, struct queue *queue,
                             const struct sqs_handle_entry *entry, struct sqs_error *e)
 {
     struct handle handle;
-    struct row_state state;
+    struct row_state state = {.visible_at = 0};
     if (sqs_validate_handle_entry(SQS_CHANGE_MESSAGE_VISIBILITY, entry, e) != 0) {
         return 0;
     }
@@ -228,7 +228,7 @@ static int settle_dead_letter(struct engine *engine, struct queue *queue,
 int engine_settle(struct engine *engine, struct store_settle *settle)
 {
     struct queue *queue = engine_queue(engine, settle->queue);
-    struct row_state state;
+    struct row_state state = {.visible_at = 0};
     settle->error = ERR_NOT_FOUND;
     if (queue == NULL || SCHEMA_SPACE_OF(settle->row_id) != queue->space) {
         return 0;

@@ -45,7 +45,7 @@ struct store {
     void *closed_context;
 };
 
-void *store_thread(void *store);
+void *store_thread(void *context);
 
 /* ---- store_group.c ---- */
 /* Runs the operations as one transaction, gives waiters what became visible; what is answered is
@@ -59,7 +59,7 @@ void store_publish_error(struct store *store);
 void store_waiter_finish_empty(struct store *store, struct store_op *op, int hold_error);
 void store_waiters_finish_all(struct store *store);
 void store_waiters_expire(struct store *store, mono_ns now);
-void store_on_queue_gone(void *store, struct queue *queue);
+void store_on_queue_gone(void *context, struct queue *queue);
 
 /* ---- store_keep.c ---- */
 void store_check_disk(struct store *store);

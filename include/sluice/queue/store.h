@@ -127,7 +127,8 @@ struct store_queue_stats {
 struct store_stats {
     uint64_t commits, operations; /* since start: operations / commits = group size */
     int64_t last_commit_ns, longest_commit_ns;
-    int error; /* of the last commit: ERR_FULL (also: nearly full, messages are refused), ERR_READ_ONLY … 0: fine */
+    int error; /* of the last commit: ERR_FULL (also: nearly full, messages are refused),
+                  ERR_READ_ONLY … 0: fine */
 };
 /* Snapshot kept up to date by the store's thread after each commit (mutex, no waiting for SQLite).
  * Returns the number of queues; fills at most max. */

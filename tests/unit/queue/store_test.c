@@ -442,6 +442,27 @@ static void test_stats(void **state)
     hold_free(hold);
 }
 
+/* Senders and a receiver in one turn: the senders fail, the receiver gets its messages. */
+static struct call *receive_among_senders(struct fixture *f, const struct sqs_send_message_in *send)
+{
+    static const struct sqs_receive_in receive = {
+        .queue_url = {"jobs", 4}, .max_messages = {true, 10}, .wait_seconds = {true, 0}};
+    struct call *sends[10];
+    for (int i = 0; i < 5; i++) {
+        sends[i] = start(f, SQS_SEND_MESSAGE, send);
+    }
+    struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
+    for (int i = 5; i < 10; i++) {
+        sends[i] = start(f, SQS_SEND_MESSAGE, send);
+    }
+    run_until(f, &sends[9]->order, 1);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(sends[i]->request.error.code, SQS_ERROR_SERVICE_UNAVAILABLE);
+        call_free(sends[i]);
+    }
+    return call;
+}
+
 static void test_full_database(void **state)
 {
     struct fixture *f = *state;
@@ -470,21 +491,7 @@ static void test_full_database(void **state)
     struct store_stats stats;
     store_stats(f->store, &stats);
     assert_int_equal(stats.error, ERR_FULL);
-    /* Senders and a receiver in one turn: the senders fail, the receiver gets its messages. */
-    struct sqs_receive_in receive = receive_in(0);
-    struct call *sends[10];
-    for (int i = 0; i < 5; i++) {
-        sends[i] = start(f, SQS_SEND_MESSAGE, &send);
-    }
-    struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
-    for (int i = 5; i < 10; i++) {
-        sends[i] = start(f, SQS_SEND_MESSAGE, &send);
-    }
-    run_until(f, &sends[9]->order, 1);
-    for (int i = 0; i < 10; i++) {
-        assert_int_equal(sends[i]->request.error.code, SQS_ERROR_SERVICE_UNAVAILABLE);
-        call_free(sends[i]);
-    }
+    struct call *call = receive_among_senders(f, &send);
     uint32_t got = received(call);
     assert_true(got >= 1);
     /* Deletes go on and make room; then sending works again by itself. */
