@@ -105,16 +105,13 @@ static void on_turn(void *context, mono_ns now)
     client->in_hook = true;
     deliver_done(client);
     end_aborting(client);
-    if (client->drive) {
-        client->drive = false;
-        http_multi_action(client, CURL_SOCKET_TIMEOUT, 0);
-    }
+    http_multi_drive(client);
     http_sockets_look(client);
     deliver_arrivals(client);
     client->in_hook = false;
     if (client->closing && client->running.count + client->done.count == 0) {
         tear_down(client);
-    } else if (client->drive || client->done.count > 0) {
+    } else if (client->drive || client->drive_all || client->done.count > 0) {
         loop_wake(client->loop);
     }
 }
@@ -233,6 +230,7 @@ static void tear_down(struct http_client *client)
         http_call_free(LIST_ENTRY(node, struct http_call, node));
     }
     (void)curl_multi_cleanup(client->multi); /* closes the idle connections */
+    http_sockets_remove_all(client);
     loop_timer_clear(client->loop, &client->timer);
     client->torn_down = true;
     uv_close((uv_handle_t *)&client->keeper, on_keeper_closed);

@@ -303,7 +303,7 @@ static bool set_addresses(struct http_call *call, const struct http_call_request
 {
     CURL *easy = call->easy;
     bool bad = false;
-    bool given = request->addresses != NULL && request->unix_socket == NULL && call->host[0] != 0;
+    bool given = request->addresses != NULL && !call->is_unix && call->host[0] != '\0';
 
     if (given) {
         size_t at = call->text.len;
@@ -311,6 +311,8 @@ static bool set_addresses(struct http_call *call, const struct http_call_request
                        request->addresses);
         call->resolve = (struct curl_slist){call->text.ptr + at, NULL};
     }
+    call->many_addresses = call->host[0] != '\0' && !call->is_unix &&
+                           (!given || strchr(request->addresses, ',') != NULL);
     SET(CURLOPT_RESOLVE, given ? &call->resolve : NULL);
     SET(CURLOPT_DNS_CACHE_TIMEOUT, given ? -1L : 60L);
     return !bad;

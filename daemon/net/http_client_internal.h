@@ -54,6 +54,7 @@ struct http_call {
     enum call_phase phase;
     bool observe;
     bool is_unix;
+    bool many_addresses; /* its host may have more than one */
     bool told_arrived;
     bool too_big;
     bool answered;        /* a final status line came */
@@ -89,11 +90,13 @@ struct client_socket {
     struct list *list;      /* the list that node is on: client->unnamed or one of ports */
     struct list_node node;
     int fd;
-    int action; /* what libcurl asked last (CURL_POLL_*), kept over CURL_POLL_REMOVE */
-    int wanted; /* uv events libcurl wants now */
-    int polled; /* uv events polled now */
+    uint64_t inode; /* tells the socket from a later one of the same descriptor */
+    int action;     /* what libcurl asked last (CURL_POLL_*), kept over CURL_POLL_REMOVE */
+    int wanted;     /* uv events libcurl wants now */
+    int polled;     /* uv events polled now */
     bool has_poll;
     bool foreign; /* libcurl opened and closes it */
+    bool carried; /* a request: it is a connection now, and closed by our callback only */
     bool clean;   /* every request it carried was answered in full */
     uint16_t local_port;
     uint16_t peer_port;
@@ -114,6 +117,7 @@ struct http_client {
     struct loop_timer timer; /* libcurl's own */
     uv_async_t keeper;       /* keeps the loop running until the client is closed */
     bool drive;              /* libcurl asked for a timeout of 0 */
+    bool drive_all;          /* a call may have moved on to its next address */
     bool in_hook;
     bool closing;
     bool torn_down;
@@ -156,6 +160,8 @@ void http_call_read_result(struct http_call *call, CURLcode code, int error);
 CURLM *http_multi_new(struct http_client *client);
 /* One curl_multi_socket_action() and everything that ended by it. */
 void http_multi_action(struct http_client *client, curl_socket_t fd, int flags);
+/* The same for what the callbacks asked for. Once a turn, from the hook. */
+void http_multi_drive(struct http_client *client);
 /* Stops polling; the socket is freed when its handle is closed. */
 void http_multi_forget_socket(struct client_socket *s);
 
@@ -171,6 +177,9 @@ struct client_socket *http_sockets_find(const struct http_client *client, int fd
 /* A socket of this file descriptor in the table; NULL without memory. */
 struct client_socket *http_sockets_add(struct http_client *client, int fd);
 void http_sockets_remove(struct client_socket *s);
+void http_sockets_remove_all(struct http_client *client);
+/* False when libcurl closed the descriptor without a word, as it does while it connects. */
+bool http_sockets_is_open(const struct client_socket *s);
 /* The call no longer has its socket; clean: the request was answered in full. */
 void http_sockets_release(struct http_call *call, bool clean);
 /* Looks at every call in PHASE_WRITING. Once a turn, outside libcurl. */

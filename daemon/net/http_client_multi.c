@@ -90,15 +90,46 @@ void http_multi_forget_socket(struct client_socket *s)
     }
 }
 
-/* Returning -1 would make libcurl abort every transfer, so one that cannot be polled ends alone. */
-static void abort_later(struct http_client *client, CURL *easy)
+static struct http_call *running_call(CURL *easy)
 {
     struct http_call *call = NULL;
 
-    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call) == CURLE_OK && call != NULL &&
-        call->place == CALL_RUNNING && !list_is_linked(&call->abort_node)) {
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call) != CURLE_OK || call == NULL ||
+        call->place != CALL_RUNNING) {
+        return NULL;
+    }
+    return call;
+}
+
+/* Returning -1 would make libcurl abort every transfer, so one that cannot be polled ends alone. */
+static void abort_later(struct http_client *client, CURL *easy)
+{
+    struct http_call *call = running_call(easy);
+
+    if (call != NULL && !list_is_linked(&call->abort_node)) {
         list_push(&client->aborting, &call->abort_node);
         loop_wake(client->loop);
+    }
+}
+
+/* A connection's polling goes on: its next request then needs no system call. Its socket is closed
+   by http_sockets_on_close() alone, which ends the polling first. Others libcurl closes by itself,
+   soon or just before this. */
+static void poll_end(struct client_socket *s)
+{
+    s->wanted = 0;
+    if (s->carried) {
+        return;
+    }
+    if (s->foreign) {
+        http_sockets_remove(s);
+        return;
+    }
+    if (!http_sockets_is_open(s)) {
+        http_sockets_remove(s);
+    } else if (s->polled != 0) {
+        (void)uv_poll_stop(&s->poll);
+        s->polled = 0;
     }
 }
 
@@ -109,12 +140,13 @@ static int on_socket_wish(CURL *easy, curl_socket_t fd, int what, void *context,
 
     (void)unused; /* the table by file descriptor outlives libcurl's own entry */
     if (what == CURL_POLL_REMOVE) {
-        if (s != NULL && s->foreign) {
-            http_sockets_remove(s); /* libcurl closes it next, without asking */
-        } else if (s != NULL) {
-            /* Polling goes on: the next request on this connection then needs no system call. The
-               socket is closed by on_close alone, which ends the polling first. */
-            s->wanted = 0;
+        struct http_call *call = running_call(easy);
+
+        if (call != NULL && call->many_addresses && call->write_count == 0) {
+            client->drive_all = true; /* an attempt failed */
+        }
+        if (s != NULL) {
+            poll_end(s);
         }
         return 0;
     }
@@ -145,22 +177,17 @@ static void drain(struct http_client *client)
     int left;
 
     while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
-        struct http_call *call = NULL;
+        struct http_call *call = running_call(message->easy_handle);
         CURLcode code = message->data.result;
 
-        if (message->msg == CURLMSG_DONE &&
-            curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call) == CURLE_OK &&
-            call != NULL && call->place == CALL_RUNNING) {
+        if (message->msg == CURLMSG_DONE && call != NULL) {
             http_call_finish(call, code, 0);
         }
     }
 }
 
-void http_multi_action(struct http_client *client, curl_socket_t fd, int flags)
+static void end_action(struct http_client *client, CURLMcode code)
 {
-    int running = 0;
-    CURLMcode code = curl_multi_socket_action(client->multi, fd, flags, &running);
-
     drain(client);
     if (code != CURLM_OK) {
         /* The state of all transfers is uncertain now: none may be trusted. */
@@ -168,6 +195,35 @@ void http_multi_action(struct http_client *client, curl_socket_t fd, int flags)
         while ((node = list_first(&client->running)) != NULL) {
             http_call_finish(LIST_ENTRY(node, struct http_call, node), CURLE_RECV_ERROR, 0);
         }
+    }
+}
+
+void http_multi_action(struct http_client *client, curl_socket_t fd, int flags)
+{
+    int running = 0;
+
+    end_action(client, curl_multi_socket_action(client->multi, fd, flags, &running));
+}
+
+/* When a connection attempt hung until its share of the time was over, libcurl (7.88) closes its
+   socket, but tries the host's next address only when it happens to be called again. Nothing else
+   than this deprecated call reaches a transfer without a socket. */
+static void drive_all(struct http_client *client)
+{
+    int running = 0;
+
+    client->drive_all = false;
+    CURL_IGNORE_DEPRECATION(end_action(client, curl_multi_socket_all(client->multi, &running));)
+}
+
+void http_multi_drive(struct http_client *client)
+{
+    if (client->drive_all) {
+        drive_all(client);
+    }
+    if (client->drive) {
+        client->drive = false;
+        http_multi_action(client, CURL_SOCKET_TIMEOUT, 0);
     }
 }
 

@@ -3,12 +3,14 @@
 #include "sluice/base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ACK_STEP_FIRST_NS (1 * NS_PER_MS)
@@ -49,6 +51,18 @@ static bool table_reserve(struct http_client *client, int fd)
     return true;
 }
 
+static uint64_t inode_of(int fd)
+{
+    struct stat file;
+
+    return fstat(fd, &file) == 0 ? (uint64_t)file.st_ino : 0;
+}
+
+bool http_sockets_is_open(const struct client_socket *s)
+{
+    return inode_of(s->fd) == s->inode;
+}
+
 struct client_socket *http_sockets_add(struct http_client *client, int fd)
 {
     struct client_socket *s;
@@ -56,7 +70,11 @@ struct client_socket *http_sockets_add(struct http_client *client, int fd)
     if (!table_reserve(client, fd)) {
         return NULL;
     }
+    if (client->sockets[fd] != NULL) {
+        http_sockets_remove(client->sockets[fd]); /* closed without a word */
+    }
     s = MEM_NEW(struct client_socket);
+    s->inode = inode_of(fd);
     s->client = client;
     s->fd = fd;
     s->clean = true;
@@ -72,6 +90,15 @@ void http_sockets_remove(struct client_socket *s)
         s->list = NULL;
     }
     http_multi_forget_socket(s);
+}
+
+void http_sockets_remove_all(struct http_client *client)
+{
+    for (size_t fd = 0; fd < client->socket_capacity; fd++) {
+        if (client->sockets[fd] != NULL) {
+            http_sockets_remove(client->sockets[fd]);
+        }
+    }
 }
 
 /* ---- phases ---- */
@@ -277,7 +304,9 @@ static void name_connected_sockets(struct http_client *client)
     {
         struct client_socket *s = LIST_ENTRY(node, struct client_socket, node);
 
-        if (name_socket(s)) {
+        if (!http_sockets_is_open(s)) {
+            http_sockets_remove(s);
+        } else if (name_socket(s)) {
             limit_flight(s);
         }
     }
@@ -310,6 +339,7 @@ int http_sockets_on_prerequest(void *context, char *peer_ip, char *local_ip, int
         s->call->socket = NULL; /* complete, only not drained yet */
     }
     s->call = call;
+    s->carried = true;
     s->clean = false;
     call->socket = s;
     http_call_set_phase(call, call->observe ? PHASE_WRITING : PHASE_UNOBSERVED);

@@ -23,9 +23,18 @@ static struct str big(void)
 /* No use of the 1 s default where the peer's window stays shut on purpose. */
 static const struct http_client_config patient = {.max_flight_ns = 60 * NS_PER_S};
 
-static bool has_connection(void *server)
+/* The one connection of the server has bytes that nobody read. */
+static bool has_bytes(void *context)
 {
-    return atomic_load(&((struct script_server *)server)->connections) > 0;
+    struct script_server *server = context;
+    int bytes = 0;
+    return atomic_load(&server->open) > 0 && ioctl(server->peers[0].fd, FIONREAD, &bytes) == 0 &&
+           bytes > 0;
+}
+
+static bool has_open_connection(void *server)
+{
+    return atomic_load(&((struct script_server *)server)->open) > 0;
 }
 
 static bool has_lost_all(void *server)
@@ -155,7 +164,7 @@ static void test_full_receive_buffer_is_no_arrival(void **state)
     request.timeout_ns = 20 * NS_PER_S;
     p = (struct probe){0};
     start(&t, &p, &request);
-    run_until(&t, has_connection, server, "the connection");
+    run_until(&t, has_open_connection, server, "the connection");
     assert_int_equal(p.arrived, 0);
     server_set(server, &server->answering, false);
     server_set(server, &server->reading, true);
@@ -242,7 +251,7 @@ static void test_reset_before_arrival(void **state)
     test_begin(&t, &patient);
     struct http_call_request request = post(url_of(server, url), big());
     start(&t, &p, &request);
-    run_until(&t, has_connection, server, "the connection");
+    run_until(&t, has_bytes, server, "the first bytes");
     atomic_store(&server->stop, true);
     server_wake(server);
     assert_int_equal(pthread_join(server->thread, NULL), 0);
@@ -287,7 +296,7 @@ static void test_abort_leaves_nothing_behind(void **state)
     test_begin(&t, &patient);
     struct http_call_request request = post(url_of(server, url), big());
     start(&t, &p, &request);
-    run_until(&t, has_connection, server, "the connection");
+    run_until(&t, has_bytes, server, "the first bytes");
     http_client_cancel(p.call);
     until_done(&p);
     assert_int_equal(p.result.error, ERR_CANCELED);

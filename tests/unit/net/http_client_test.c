@@ -611,6 +611,91 @@ static void test_address_change_is_honoured(void **state)
     server_stop(two);
 }
 
+/* A port where a connection attempt hangs: the queue of its listener is full. */
+struct hole {
+    int listen_fd, fillers[8];
+    uint16_t port;
+};
+
+static void hole_open(struct hole *hole, const char *ip, uint16_t port)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+    socklen_t len = sizeof(in);
+    int on = 1;
+    assert_int_equal(inet_pton(AF_INET, ip, &in.sin_addr), 1);
+    hole->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)setsockopt(hole->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    assert_int_equal(bind(hole->listen_fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    assert_int_equal(listen(hole->listen_fd, 0), 0);
+    assert_int_equal(getsockname(hole->listen_fd, (struct sockaddr *)&in, &len), 0);
+    hole->port = ntohs(in.sin_port);
+    for (size_t i = 0; i < SL_COUNT(hole->fillers); i++) {
+        hole->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(hole->fillers[i], (struct sockaddr *)&in, sizeof(in));
+    }
+}
+
+static void hole_close(struct hole *hole)
+{
+    for (size_t i = 0; i < SL_COUNT(hole->fillers); i++) {
+        (void)close(hole->fillers[i]);
+    }
+    (void)close(hole->listen_fd);
+}
+
+/* The socket of the attempt that hung is closed by libcurl without a word, and its number is used
+   again for the next address. */
+static void test_address_that_hangs_is_passed_over(void **state)
+{
+    (void)state;
+    struct test t;
+    struct probe p;
+    char url[64];
+    struct hole hole;
+    struct script_server *server = server_start(&(struct server_options){0});
+    hole_open(&hole, "127.0.0.2", server->port);
+    test_begin(&t, NULL);
+    (void)snprintf(url, sizeof(url), "http://api.test:%u/path", (unsigned int)server->port);
+    struct http_call_request request = post(url, STR("x"));
+    request.addresses = "127.0.0.2,127.0.0.1";
+    request.connect_timeout_ns = 400 * NS_PER_MS;
+    call_ok(&t, &p, &request);
+    assert_int_equal(atomic_load(&server->requests), 1);
+    test_end(&t);
+    hole_close(&hole);
+    server_stop(server);
+}
+
+static void test_connection_attempts_end(void **state)
+{
+    (void)state;
+    struct test t;
+    char url[64];
+    struct hole hole;
+    hole_open(&hole, "127.0.0.1", 0);
+    test_begin(&t, NULL);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/path", (unsigned int)hole.port);
+    struct http_call_request request = post(url, STR("x"));
+    for (int i = 0; i < 8; i++) {
+        struct probe canceled = {0}, late = {0};
+        start(&t, &canceled, &request);
+        for (int turns = 0; turns < i / 2; turns++) { /* at every stage of the beginning */
+            (void)uv_run(loop_uv(t.loop), UV_RUN_NOWAIT);
+        }
+        http_client_cancel(canceled.call);
+        request.connect_timeout_ns = (i + 1) * 10 * NS_PER_MS;
+        start(&t, &late, &request);
+        request.connect_timeout_ns = 10 * NS_PER_S;
+        until_done(&canceled);
+        until_done(&late);
+        assert_int_equal(canceled.result.error, ERR_CANCELED);
+        assert_int_equal(late.result.error, ERR_TIMEOUT);
+        assert_false(canceled.result.written || late.result.written);
+    }
+    test_end(&t);
+    hole_close(&hole);
+}
+
 static void test_proxies_of_the_environment_are_ignored(void **state)
 {
     (void)state;
@@ -726,6 +811,8 @@ int main(void)
         cmocka_unit_test(test_request_is_not_sent_again_on_an_idle_connection),
         cmocka_unit_test(test_unix_socket),
         cmocka_unit_test(test_address_change_is_honoured),
+        cmocka_unit_test(test_address_that_hangs_is_passed_over),
+        cmocka_unit_test(test_connection_attempts_end),
         cmocka_unit_test(test_proxies_of_the_environment_are_ignored),
         cmocka_unit_test(test_redirects_are_answers),
         cmocka_unit_test(test_connections_are_bounded),
