@@ -236,6 +236,7 @@ static void throttled_gates_everybody(void **state)
     give(b, 4, NULL, 0);
     (void)pump(b);
     assert_int_equal(b->started, 4);
+    b->now += MS;
     struct attempt_result result = ANSWER(429);
     result.retry_after = b->now + 7 * S;
     end(b, 0, result);
