@@ -177,13 +177,19 @@ def all_at_once(binary, directory, say):
         child.wait(20)
 
 
+def cell_of(key, row):
+    if key != "utilisation":
+        return str(row[key])
+    return f"{row[key]:.1%}" if row[key] <= 1.5 else "-"  # all at once: no rate to speak of
+
+
 def table(rows, say):
     columns = [("sent", "sent"), ("delivered", "delivered"), ("lost", "lost"), ("repeated", "repeated"),
                ("rejected", "rejected"), ("window_peak", "peak in any 1 s"), ("in_flight_peak", "peak in flight"),
                ("utilisation", "utilisation")]
     say("\n  " + " " * 34 + "".join(f"{title:>16}" for _, title in columns))
     for name, row in rows:
-        cells = [f"{row[key]:.1%}" if key == "utilisation" else str(row[key]) for key, _ in columns]
+        cells = [cell_of(key, row) for key, _ in columns]
         say(f"  {name:<34}" + "".join(f"{cell:>16}" for cell in cells))
 
 

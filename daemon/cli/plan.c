@@ -196,37 +196,33 @@ static const struct row *recommend(const struct row *rows, uint32_t count)
 
 /* ---- output ---- */
 
-static void print_time_chart(const struct request *r, uint32_t concurrency)
+static void print_time_chart(const struct request *r, const struct row *row)
 {
     int64_t per_ns = r->limit.per_ns, latency = r->latency.a_ns;
     char per[32], line[CHART_WIDTH + 1];
 
     config_duration_text(per_ns, per, sizeof(per));
-    printf("Concurrency %u when every call takes exactly the mean ('|' a start, the window of %s "
-           "ends at ']'):\n",
-           concurrency, per);
-    for (uint32_t worker = 0; worker < concurrency; worker++) {
-        int starts = 0;
+    printf("Concurrency %u, every call takes exactly the mean ('|' a start, ']' the end of %s): %u "
+           "starts "
+           "in it, %s\n",
+           row->concurrency, per, row->rule_count, row->rule_holds ? "True" : "False");
+    for (uint32_t worker = 0; worker < row->concurrency; worker++) {
         memset(line, '-', CHART_WIDTH);
         line[CHART_WIDTH] = '\0';
         for (int64_t at = 0; at < per_ns * 3 / 2; at += latency) {
-            int64_t column = at * CHART_WIDTH * 2 / (per_ns * 3);
-            if (column < CHART_WIDTH) {
-                line[column] = '|';
-            }
-            starts += at < per_ns;
+            line[at * CHART_WIDTH * 2 / (per_ns * 3)] = '|';
         }
         line[CHART_WIDTH * 2 / 3] = ']';
-        printf("  worker %-3u %s  %d starts in the window\n", worker + 1, line, starts);
+        printf("  worker %-3u %s\n", worker + 1, line);
     }
     putchar('\n');
 }
 
 static void print_table(const struct row *rows, uint32_t count, uint32_t requests)
 {
-    printf("     %-28s | %-24s | %s\n", "rule of thumb, constant time", "concurrency alone",
+    printf("     %-29s | %-24s | %s\n", "rule of thumb, constant time", "concurrency alone",
            "behind sluice");
-    printf("%4s %10s %6s %10s | %12s %11s | %8s %6s %9s %12s\n", "c", "c*ceil(W/t)", "holds",
+    printf("%4s %11s %6s %10s | %12s %11s | %8s %6s %9s %12s\n", "c", "c*ceil(W/t)", "holds",
            "mean rate", "rate", "peak in W", "rate", "peak", "in flight", "wait of 60");
     for (uint32_t i = 0; i < count; i++) {
         const struct row *row = &rows[i];
@@ -338,9 +334,10 @@ static void print_text(const struct request *r, const struct row *rows, uint32_t
     printf("Limit %u per %s, hold %s; the API takes %s", r->limit.requests, per,
            r->limit.hold == LIMIT_HOLD_ARRIVAL ? "arrival" : "response", mean);
     printf(r->latency.cv > 0 ? " (lognormal, cv %.3g).\n\n" : " (constant).\n\n", r->latency.cv);
-    if (rows[0].concurrency <= 2 && rows[count - 1].concurrency >= 2 &&
-        r->latency.a_ns <= r->limit.per_ns) {
-        print_time_chart(r, 2);
+    for (uint32_t i = 0; i < count && r->latency.a_ns <= r->limit.per_ns; i++) {
+        if (rows[i].concurrency == 2 || rows[i].concurrency == 3) {
+            print_time_chart(r, &rows[i]);
+        }
     }
     print_table(rows, count, r->limit.requests);
     print_peaks(rows, count, r->limit.requests);
@@ -357,7 +354,7 @@ int cli_plan(int argc, char **argv)
                         .first = 1,
                         .last = 8,
                         .seed = 1};
-    struct row rows[CONCURRENCY_SHOWN_MAX];
+    struct row rows[CONCURRENCY_SHOWN_MAX] = {{0}};
     bool help = false;
     uint32_t count;
     int code = parse(argc, argv, &r, &help);
