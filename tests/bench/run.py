@@ -321,7 +321,7 @@ class Bench:
         for lines in zip(*runs):
             # A line is one case: its name, and numbers whose names begin with their unit.
             for key in (key for key in lines[0] if key.startswith("ns")):
-                self.table.add(f"limiter: {lines[0].get('name', key)}", [line[key] for line in lines], key.replace("_", " "))
+                self.table.add(f"limiter: {lines[0].get('name', '')}, {key[3:].replace('_', ' ')}", [line[key] for line in lines], "ns")
         if not any(runs):
             print(done.stdout, end="")  # a table of its own
 
@@ -349,9 +349,12 @@ def main():
     parser.add_argument("--build", default="build/bench", type=pathlib.Path)
     parser.add_argument("--repeats", default=3, type=int)
     parser.add_argument("--json", action="store_true", help="the rows as one line of JSON instead of the table")
-    parser.add_argument("names", nargs="*", choices=[[], *names], metavar="NAME")
+    parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
     options.build = options.build.resolve()
+    unknown = set(options.names) - set(names)
+    if unknown or options.repeats < 1:
+        parser.error(f"no such bench: {' '.join(unknown)}" if unknown else "--repeats: at least 1")
     if not (options.build / "sluice").exists():
         raise SystemExit(f"{options.build / 'sluice'} is missing: cmake --preset bench && cmake --build --preset bench")
     own_namespace()
@@ -359,7 +362,7 @@ def main():
     directory = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=options.build))
     os.chdir(directory)
     import support
-    table = Table()
+    table, load = Table(), os.getloadavg()[0]
     bench = Bench(options, support, table)
     try:
         for name in options.names or names:
@@ -371,7 +374,7 @@ def main():
     if options.json:
         print(json.dumps(table.rows))
     elif table.rows:
-        print(f"{os.cpu_count()} CPUs, {options.repeats} repetitions: median [lowest … highest]")
+        print(f"{os.cpu_count()} CPUs, {options.repeats} repetitions, load {load:.1f} at the start: median [lowest … highest]")
         table.show()
 
 
