@@ -130,7 +130,8 @@ int mock_parse_outage(struct str text, struct mock_outage *ret)
 }
 
 enum mock_option {
-    OPTION_LISTEN = 256,
+    OPTION_FIRST = 256, /* no character */
+    OPTION_LISTEN = OPTION_FIRST,
     OPTION_LIMIT,
     OPTION_CONCURRENCY,
     OPTION_RETRY_AFTER,
@@ -148,21 +149,21 @@ static const struct option_row {
     const char *name;
     const char *allowed; /* what a good value looks like */
 } rows[] = {
-    [OPTION_LISTEN - OPTION_LISTEN] = {"listen", "an address, as 127.0.0.1:8080"},
-    [OPTION_LIMIT - OPTION_LISTEN] = {"limit", "requests/time, as 5/1s"},
-    [OPTION_CONCURRENCY - OPTION_LISTEN] = {"concurrency", "a number from 1 to 1000000"},
-    [OPTION_RETRY_AFTER - OPTION_LISTEN] = {"retry-after", "seconds, from 1 to 86400"},
-    [OPTION_LATENCY - OPTION_LISTEN] = {"latency", "a time, as 600ms, const:600ms or 600ms:1 with "
-                                                   "a coefficient of variation from 0 to 10"},
-    [OPTION_ERRORS - OPTION_LISTEN] = {"errors", "share[:status[:time]], as 10%:500:50ms with a "
-                                                 "status from 300 to 599"},
-    [OPTION_CLOSE_SHARE - OPTION_LISTEN] = {"close-share", "a share, as 10% or 0.1"},
-    [OPTION_OUTAGE - OPTION_LISTEN] = {"outage", "from-to[:refuse|503|blackhole], as 10s-20s:503, "
-                                                 "at most 16 times"},
-    [OPTION_DURATION - OPTION_LISTEN] = {"duration", "a time, as 60s"},
-    [OPTION_REPORT - OPTION_LISTEN] = {"report", "a file"},
-    [OPTION_LOG - OPTION_LISTEN] = {"log", "a file"},
-    [OPTION_SEED - OPTION_LISTEN] = {"seed", "a number from 0 on"},
+    [OPTION_LISTEN - OPTION_FIRST] = {"listen", "an address, as 127.0.0.1:8080"},
+    [OPTION_LIMIT - OPTION_FIRST] = {"limit", "requests/time, as 5/1s"},
+    [OPTION_CONCURRENCY - OPTION_FIRST] = {"concurrency", "a number from 1 to 1000000"},
+    [OPTION_RETRY_AFTER - OPTION_FIRST] = {"retry-after", "seconds, from 1 to 86400"},
+    [OPTION_LATENCY - OPTION_FIRST] = {"latency", "a time, as 600ms, const:600ms or 600ms:1 with "
+                                                  "a coefficient of variation from 0 to 10"},
+    [OPTION_ERRORS - OPTION_FIRST] = {"errors", "share[:status[:time]], as 10%:500:50ms with a "
+                                                "status from 300 to 599"},
+    [OPTION_CLOSE_SHARE - OPTION_FIRST] = {"close-share", "a share, as 10% or 0.1"},
+    [OPTION_OUTAGE - OPTION_FIRST] = {"outage", "from-to[:refuse|503|blackhole], as 10s-20s:503, "
+                                                "at most 16 times"},
+    [OPTION_DURATION - OPTION_FIRST] = {"duration", "a time, as 60s"},
+    [OPTION_REPORT - OPTION_FIRST] = {"report", "a file"},
+    [OPTION_LOG - OPTION_FIRST] = {"log", "a file"},
+    [OPTION_SEED - OPTION_FIRST] = {"seed", "a number from 0 on"},
 };
 
 static int parse_u32(struct str text, int64_t max, uint32_t *ret)
@@ -241,7 +242,7 @@ static int parse_one(int option, const char *value, struct mock_options *o)
 static void fill_getopt(struct option *ret)
 {
     for (size_t i = 0; i < SL_COUNT(rows); i++) {
-        ret[i] = (struct option){rows[i].name, required_argument, NULL, OPTION_LISTEN + (int)i};
+        ret[i] = (struct option){rows[i].name, required_argument, NULL, OPTION_FIRST + (int)i};
     }
     ret[SL_COUNT(rows)] = (struct option){"help", no_argument, NULL, 'h'};
     ret[SL_COUNT(rows) + 1] = (struct option){NULL, 0, NULL, 0};
@@ -265,7 +266,7 @@ int mock_options_parse(int argc, char **argv, struct mock_options *ret, struct e
         } else if (option == ':') {
             return error_set(e, ERR_INVALID, "", "%s needs a value", argv[optind - 1]);
         } else if (parse_one(option, optarg, &o) != 0) {
-            const struct option_row *row = &rows[option - OPTION_LISTEN];
+            const struct option_row *row = &rows[option - OPTION_FIRST];
             return error_set(e, ERR_INVALID, "", "--%s \"%s\": give %s", row->name, optarg,
                              row->allowed);
         }

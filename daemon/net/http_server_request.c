@@ -322,6 +322,11 @@ enum request_progress request_parse(struct connection *c)
     return REQUEST_DONE;
 }
 
+static bool ends_authority(char c)
+{
+    return c == '/' || c == '?' || c == '#';
+}
+
 /* "http://host/path": what it names wins over Host (RFC 9112 §3.2.2). */
 static int split_absolute_form(struct connection *c, struct http_request_view *view)
 {
@@ -337,7 +342,7 @@ static int split_absolute_form(struct connection *c, struct http_request_view *v
     }
     rest = (struct str){rest.ptr + colon + 3, rest.len - colon - 3};
     size_t host_len = 0;
-    while (host_len < rest.len && memchr("/?#", rest.ptr[host_len], 3) == NULL) {
+    while (host_len < rest.len && !ends_authority(rest.ptr[host_len])) {
         host_len++;
     }
     view->host = (struct str){rest.ptr, host_len};

@@ -20,9 +20,11 @@ struct loop;
 
 /* Aborts when the kernel gives no loop. */
 struct loop *loop_new(void);
-/* Runs until loop_stop() and every handle is closed. Returns uv_loop_close(): 0 when nothing leaked. */
+/* Runs until loop_stop() and every handle is closed. Returns uv_loop_close(): 0 when nothing
+ * leaked. */
 int loop_run(struct loop *loop);
-/* Asks for the end: run returns when the handles of all modules are closed (each module closes its own). */
+/* Asks for the end: run returns when the handles of all modules are closed (each module closes its
+ * own). */
 void loop_stop(struct loop *loop);
 /* After loop_run(). */
 void loop_free(struct loop *loop);
@@ -33,13 +35,15 @@ mono_ns loop_now(void);
 /* CLOCK_REALTIME for people. */
 wall_ms loop_wall(void);
 
-/* A deadline: callback once, on the loop, not before `at`. Embedded in its owner; zero-initialised. */
+/* A deadline: callback once, on the loop, not before `at`. Embedded in its owner; zero-initialised.
+ */
 struct loop_timer {
     struct heap_node node;
     void (*callback)(void *context, mono_ns now);
     void *context;
 };
-void loop_timer_set(struct loop *loop, struct loop_timer *timer, mono_ns at); /* arms or moves; MONO_NEVER: as clear */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer,
+                    mono_ns at); /* arms or moves; MONO_NEVER: as clear */
 void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
 
 /* Runs once per turn after polling. A hook that has more to do now calls loop_wake(). */
@@ -53,8 +57,9 @@ void loop_hook_remove(struct loop *loop, struct loop_hook *hook);
 /* Another turn without waiting in poll. */
 void loop_wake(struct loop *loop);
 
-/* From any thread: callback(context) soon on the loop's thread, in order of posting. The item is the
- * caller's and must live until its callback. Posting after the loop ended is an error of the caller. */
+/* From any thread: callback(context) soon on the loop's thread, in order of posting. The item is
+ * the caller's and must live until its callback. Posting after the loop ended is an error of the
+ * caller. */
 struct loop_work {
     struct list_node node;
     void (*callback)(void *context);

@@ -1,6 +1,8 @@
 /* The HTTP server: requests in any pieces, what it refuses, its connections and their ends. */
 #include "server_support.h"
 
+#include <sys/resource.h>
+
 static const struct http_server_config defaults;
 
 static const char post[] = "POST /a/b?c=d HTTP/1.1\r\nHost: h\r\nX-Test:  v w \r\nContent-Length: "
@@ -563,6 +565,64 @@ static void test_many_connections(void **state)
     finish(f);
 }
 
+/* Out of files, a connection waits in the backlog, and is served when there are some again. */
+static void test_out_of_files(void **state)
+{
+    (void)state;
+    struct rlimit before, none;
+    struct fixture *f = start(&defaults);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(f->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    set_patience(fd);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)fd + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    client_text(fd, post);
+    for (int i = 0; i < 20; i++) {
+        on_loop(f, nothing);
+    }
+    assert_int_equal(atomic_load(&f->handled), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    expect_answer(fd, 200, post_answer);
+    (void)close(fd);
+    finish(f);
+}
+
+static void close_from_handler(void *context, struct http_exchange *exchange,
+                               const struct http_request_view *request)
+{
+    struct fixture *f = context;
+    (void)request;
+    http_server_close(f->server);
+    http_respond_text(exchange, 200, "nobody reads this");
+    loop_stop(f->loop);
+}
+
+static void test_server_closes_inside_its_handler(void **state)
+{
+    (void)state;
+    struct fixture *f = MEM_NEW(struct fixture);
+    struct error e = {0};
+    char answer[64];
+    f->loop = loop_new();
+    f->server = http_server_new(f->loop, &defaults, close_from_handler, f);
+    assert_int_equal(http_server_listen(f->server, STR("127.0.0.1:0"), 0, &e), 0);
+    f->port = http_server_port(f->server);
+    fixture_run(f);
+    int fd = client_open(f);
+    client_text(fd, post);
+    assert_int_equal(client_read_all(fd, answer, sizeof(answer)), 0);
+    (void)close(fd);
+    assert_int_equal(pthread_join(f->thread, NULL), 0);
+    assert_int_equal(f->loop_result, 0);
+    loop_free(f->loop);
+    free(f);
+}
+
 static void test_kernel_stamps(void **state)
 {
     (void)state;
@@ -768,6 +828,8 @@ int main(void)
         cmocka_unit_test(test_server_closes_under_open_exchanges),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_many_connections),
+        cmocka_unit_test(test_out_of_files),
+        cmocka_unit_test(test_server_closes_inside_its_handler),
         cmocka_unit_test(test_kernel_stamps),
         cmocka_unit_test(test_answer_to_a_slow_reader),
         cmocka_unit_test(test_a_client_that_never_reads_is_dropped),
