@@ -183,6 +183,40 @@ static void test_malformed_requests(void **state)
     finish(f);
 }
 
+/* Damaged requests, in pieces: whatever is answered, the server lives and serves the next. */
+static void test_damaged_requests(void **state)
+{
+    (void)state;
+    const struct http_server_config config = {.header_timeout_ns = SHORT_TIMEOUT,
+                                              .body_timeout_ns = SHORT_TIMEOUT};
+    struct fixture *f = start(&config);
+    struct rng rng;
+    char text[sizeof(post) + sizeof(chunked)];
+    rng_init(&rng, 23);
+    for (int round = 0; round < 600; round++) {
+        size_t len = sizeof(post) - 1 + sizeof(chunked) - 1;
+        memcpy(text, post, sizeof(post) - 1);
+        memcpy(text + sizeof(post) - 1, chunked, sizeof(chunked) - 1);
+        for (int64_t n = rng_between(&rng, 1, 4); n > 0; n--) {
+            size_t at = (size_t)rng_between(&rng, 0, (int64_t)len - 1);
+            static const char likely[] = "\r\n :;,0\x00\xff";
+            text[at] = rng_unit(&rng) < 0.5
+                           ? likely[rng_between(&rng, 0, (int64_t)sizeof(likely) - 2)]
+                           : (char)rng_between(&rng, 0, 255);
+        }
+        int fd = client_open(f);
+        size_t cut = (size_t)rng_between(&rng, 0, (int64_t)len);
+        (void)send(fd, text, cut, MSG_NOSIGNAL);
+        (void)send(fd, text + cut, len - cut, MSG_NOSIGNAL);
+        (void)close(fd);
+    }
+    int fd = client_open(f);
+    client_text(fd, post);
+    expect_answer(fd, 200, post_answer);
+    (void)close(fd);
+    finish(f);
+}
+
 /* What is sent in small pieces after the refusal does not destroy the answer. */
 static void test_too_large(void **state)
 {
@@ -814,6 +848,7 @@ int main(void)
         cmocka_unit_test(test_slow_clients),
         cmocka_unit_test(test_idle_connections_are_closed),
         cmocka_unit_test(test_malformed_requests),
+        cmocka_unit_test(test_damaged_requests),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_too_large_in_pieces),
         cmocka_unit_test(test_large_bodies),
