@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #define SWEEP_ROWS     256  /* per queue and transaction */
-#define SPARE_PAGES    4096 /* free pages that stay: 16 MiB */
+#define SPARE_PAGES    2048 /* free pages that stay: 16 MiB */
 #define SWEEP_EVERY_MS 1000 /* a receive checks retention exactly; the sweep may be this late */
 
 struct queue *engine_dead_letter_queue(struct engine *engine, const struct queue *queue)

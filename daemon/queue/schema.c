@@ -1,6 +1,6 @@
 #include "schema.h"
 
-const char schema_create_pragmas[] = "PRAGMA page_size = 4096;"
+const char schema_create_pragmas[] = "PRAGMA page_size = 8192;"
                                      "PRAGMA auto_vacuum = INCREMENTAL;"
                                      "PRAGMA encoding = 'UTF-8';"
                                      "PRAGMA journal_mode = DELETE;"
@@ -64,7 +64,7 @@ const char schema_tables[] =
 const char schema_open_pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
                                    "PRAGMA journal_mode = WAL;"
                                    "PRAGMA synchronous = FULL;"
-                                   "PRAGMA wal_autocheckpoint = 1000;"
+                                   "PRAGMA wal_autocheckpoint = 600;"
                                    "PRAGMA journal_size_limit = 16777216;"
                                    "PRAGMA cache_size = -12288;"
                                    "PRAGMA mmap_size = 0;"

@@ -11,7 +11,7 @@
 
 #define SCHEMA_APPLICATION_ID 0x534c5543 /* "SLUC" */
 #define SCHEMA_VERSION        1
-#define SCHEMA_PAGE_BYTES     4096
+#define SCHEMA_PAGE_BYTES     8192
 
 /* visible_at of a message that belongs to the running process, without expiry: beyond every time
  * (the year 4199 in ms) and still six bytes wide in a row, so that taking a message overwrites its

@@ -19,7 +19,7 @@ static int setup(void **state)
     struct kit *kit = MEM_NEW(struct kit);
     kit_init(kit);
     assert_int_equal(kit_create(kit, "jobs", NULL), 0);
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 400; i++) {
         assert_int_equal(kit_send(kit, "jobs", "some body of a message", -1), 0);
     }
     *state = kit;
@@ -119,15 +119,15 @@ static void test_truncated(void **state)
     struct kit *kit = *state;
     kit_close(kit);
     struct str whole = read_file(kit, kit->path);
-    assert_true(whole.len > 20000);
-    const size_t lengths[] = {0, 1, 50, 100, 4095, 4096, 8192, whole.len / 2, whole.len - 1};
+    assert_true(whole.len > 60000);
+    const size_t lengths[] = {0, 1, 50, 100, 4096, 8191, 8192, 16384, whole.len / 2, whole.len - 1};
     for (size_t i = 0; i < SL_COUNT(lengths); i++) {
         write_file(kit->path, (struct str){whole.ptr, lengths[i]});
         assert_refused(kit, ERR_CORRUPT, "truncated");
     }
     write_file(kit->path, whole);
     kit_open(kit);
-    assert_int_equal(kit_visible(kit, "jobs"), 200);
+    assert_int_equal(kit_visible(kit, "jobs"), 400);
 }
 
 static void test_damaged(void **state)
@@ -135,7 +135,7 @@ static void test_damaged(void **state)
     struct kit *kit = *state;
     kit_close(kit);
     struct str whole = read_file(kit, kit->path);
-    char junk[4096];
+    char junk[8192];
     memset(junk, 0xa5, sizeof(junk));
     patch(kit, whole, 0, junk, 16);
     assert_refused(kit, ERR_CORRUPT, "no queue file");
@@ -143,8 +143,8 @@ static void test_damaged(void **state)
     assert_refused(kit, ERR_CORRUPT, "damaged");
     patch(kit, whole, 100, junk, 300); /* the schema */
     assert_refused(kit, ERR_CORRUPT, "damaged");
-    for (size_t page = 1; (page + 1) * 4096 <= whole.len; page++) {
-        patch(kit, whole, page * 4096, junk, sizeof(junk));
+    for (size_t page = 1; (page + 1) * sizeof(junk) <= whole.len; page++) {
+        patch(kit, whole, page * sizeof(junk), junk, sizeof(junk));
         assert_refused(kit, ERR_CORRUPT, "damaged");
     }
     write_file(kit->path, STR("This is just some text, longer than the header of a database file: "
@@ -249,7 +249,7 @@ static void test_killed(void **state)
     assert_true(str_equal(file, read_file(kit, kit->path)));
     assert_int_equal(count_files(kit->directory), 2);
     kit_open(kit);
-    assert_int_equal(kit_visible(kit, "jobs"), 200);
+    assert_int_equal(kit_visible(kit, "jobs"), 400);
     assert_int_equal(kit_in_flight(kit, "jobs"), 0);
 }
 
@@ -275,7 +275,7 @@ static void test_another_process(void **state)
     struct error e = {.code = 0};
     assert_int_equal(kit_try_open(&second, &e), ERR_BUSY);
     assert_non_null(strstr(e.text, "another process"));
-    assert_int_equal(kit_visible(kit, "jobs"), 200);
+    assert_int_equal(kit_visible(kit, "jobs"), 400);
 }
 
 int main(void)
