@@ -216,6 +216,16 @@ static inline void finish(struct fixture *f)
     free(f);
 }
 
+static const struct http_server_config defaults;
+
+static const char post[] = "POST /a/b?c=d HTTP/1.1\r\nHost: h\r\nX-Test:  v w \r\nContent-Length: "
+                           "5\r\n\r\nhello";
+static const char post_answer[] = "POST path=/a/b query=c=d host=h x=v w body=hello;";
+static const char chunked[] =
+    "PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    "a;ext=\"1\"\r\n0123456789\r\n1\r\n!\r\n0\r\nTrailer: x\r\n\r\n";
+static const char chunked_answer[] = "PUT path=/c query= host=h x= body=abc0123456789!;";
+
 /* ---- the client ---- */
 
 static inline void set_patience(int fd)
