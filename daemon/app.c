@@ -30,7 +30,8 @@
 struct app {
     const struct settings *settings;
     const char *data_dir;
-    bool unclean_start, ready;
+    bool unclean_start, ready, drained;
+    struct loop_hook drain_hook;
     int exit_code;
     struct loop *loop;
     struct metrics *metrics;
@@ -120,6 +121,9 @@ static void on_close(void *context)
 {
     struct app *app = context;
 
+    if (app->drain_hook.callback != NULL) {
+        loop_hook_remove(app->loop, &app->drain_hook);
+    }
     close_server(&app->admin_server);
     close_server(&app->health_server);
     close_server(&app->sqs_server);
@@ -142,7 +146,19 @@ static void on_drained(void *context)
     struct app *app = context;
 
     LOG_INFO("drained: nothing is held any more");
-    lifecycle_drained(app->lifecycle);
+    app->drained = true;
+    loop_wake(app->loop);
+}
+
+/* Senders and long polls get their answers before the servers close. */
+static void on_drain_turn(void *context, mono_ns now)
+{
+    struct app *app = context;
+
+    (void)now;
+    if (app->drained && sqs_api_running(app->sqs_api) == 0) {
+        lifecycle_drained(app->lifecycle);
+    }
 }
 
 static void on_drain(void *context)
@@ -151,6 +167,8 @@ static void on_drain(void *context)
 
     LOG_INFO("draining: calls in flight end, the rest is handed back");
     sdnotify_stopping(app->sdnotify, app->settings->drain_timeout_ns + 5 * NS_PER_S);
+    app->drain_hook = (struct loop_hook){.callback = on_drain_turn, .context = app};
+    loop_hook_add(app->loop, &app->drain_hook);
     sqs_api_drain(app->sqs_api);
     http_server_drain(app->sqs_server);
     delivery_drain(app->delivery, on_drained, app);

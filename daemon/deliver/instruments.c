@@ -226,24 +226,28 @@ const char *instruments_code(int status, int error, char out[16])
     }
 }
 
+/* One slot a status; transport errors use the slots below 100. */
+static struct metric *code_series(struct delivery_target *target, const struct http_result *result,
+                                  const char *code)
+{
+    size_t slot = (size_t)(result->error == 0 ? result->status : -result->error);
+
+    if (slot >= SL_COUNT(target->codes)) {
+        return two(target->d->families->requests, target->name, code);
+    }
+    if (target->codes[slot] == NULL) {
+        target->codes[slot] = two(target->d->families->requests, target->name, code);
+    }
+    return target->codes[slot];
+}
+
 void instruments_attempt(struct delivery_target *target, const struct http_result *result,
                          int64_t duration_ns)
 {
     char text[16];
     const char *code = instruments_code(result->status, result->error, text);
-    /* One slot a status; transport errors use the slots below 100. */
-    int slot = result->error == 0 ? result->status : -result->error;
-    struct metric **series =
-        slot > 0 && slot < (int)SL_COUNT(target->codes) ? &target->codes[slot] : NULL;
 
-    if (series == NULL) {
-        metric_add(two(target->d->families->requests, target->name, code), 1);
-    } else {
-        if (*series == NULL) {
-            *series = two(target->d->families->requests, target->name, code);
-        }
-        metric_add(*series, 1);
-    }
+    metric_add(code_series(target, result, code), 1);
     metric_observe(target->duration, (double)duration_ns / (double)NS_PER_S);
     if (result->error != 0) {
         LOG_WARNING("attempt failed", LOG_STR("target", target->name), LOG_STR("code", code),
