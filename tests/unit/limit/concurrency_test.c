@@ -93,6 +93,43 @@ static void test_resize(void **state)
     concurrency_done(&c);
 }
 
+/* The ring of those that linger is copied while it does not begin at its first place. */
+static void test_resize_of_a_ring_in_use(void **state)
+{
+    (void)state;
+    struct concurrency c;
+    concurrency_init(&c, 3, 10 * S, false, 0);
+    for (int i = 0; i < 3; i++) {
+        concurrency_take(&c);
+        concurrency_end(&c, false, i * S);
+    }
+    assert_int_equal(concurrency_used(&c, 11 * S), 1);
+    concurrency_take(&c);
+    concurrency_end(&c, false, 11 * S);
+    concurrency_resize(&c, 8);
+    concurrency_resize(&c, 2);
+    assert_says(&c, 11 * S, LIMIT_REASON_CONCURRENCY, 12 * S);
+    assert_int_equal(concurrency_used(&c, 12 * S), 1);
+    concurrency_take(&c);
+    assert_says(&c, 12 * S, LIMIT_REASON_CONCURRENCY, 21 * S);
+    concurrency_done(&c);
+}
+
+static void test_time_that_goes_back(void **state)
+{
+    (void)state;
+    struct concurrency c;
+    concurrency_init(&c, 2, 10 * S, false, 0);
+    concurrency_take(&c);
+    concurrency_take(&c);
+    concurrency_end(&c, false, 2 * S);
+    concurrency_end(&c, false, 1 * S); /* waits for the one before: the ring stays ordered */
+    assert_says(&c, 12 * S - 1, LIMIT_REASON_CONCURRENCY, 12 * S);
+    assert_int_equal(concurrency_used(&c, 12 * S - 1), 2);
+    assert_int_equal(concurrency_used(&c, 12 * S), 0);
+    concurrency_done(&c);
+}
+
 /* Against a plain list of what runs and lingers. */
 static void test_random_operations(void **state)
 {
@@ -142,6 +179,8 @@ int main(void)
         cmocka_unit_test(test_without_a_response_a_slot_lingers),
         cmocka_unit_test(test_unclean_start),
         cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_resize_of_a_ring_in_use),
+        cmocka_unit_test(test_time_that_goes_back),
         cmocka_unit_test(test_random_operations),
     };
     return cmocka_run_group_tests_name("concurrency", tests, NULL, NULL);
