@@ -143,7 +143,7 @@ int engine_advance(struct engine *engine, struct queue *queue)
     int rc;
     while ((rc = db_step(s)) == 1) {
         enum queue_place from = sqlite3_column_int64(s, 0) > 0 ? QUEUE_LEASED : QUEUE_DELAYED;
-        state->counts[from]--;
+        state->counts[from] -= state->counts[from] > 0;
         state->counts[QUEUE_VISIBLE]++;
     }
     if (rc != 0) {

@@ -44,6 +44,7 @@ struct engine {
     int64_t next_expiry;    /* lower bound over all queues */
     int64_t clock_stored;   /* lease time in the file */
     int64_t changes_before; /* rows changed when the transaction began */
+    uint64_t moves;         /* messages that went to another queue */
     uint64_t generation;    /* changes when a queue comes or goes */
     bool has_given_up;      /* there are spaces to empty */
     bool refuses_messages;  /* disk nearly full: room is left for receives and deletes */

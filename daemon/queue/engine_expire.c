@@ -39,6 +39,7 @@ int engine_row_move(struct engine *engine, const struct engine_move *move)
     rc = db_run(s);
     if (rc == 0) {
         to->next_sequence++;
+        engine->moves++;
         queue_count_out(move->from, state->visible_at, state->receive_count);
         queue_count_in(to, engine->now, state->receive_count);
         queue_watch_expiry(to, enqueued_at);

@@ -348,6 +348,7 @@ static int group_execute(struct store *store, struct group *group)
 {
     int64_t changes_before = db_changes(&store->engine.db);
     uint64_t operations = group->ops.count;
+    uint64_t moves = store->engine.moves;
     list_init(&group->served);
     int rc = store_transaction_begin(store);
     if (rc != 0) {
@@ -364,6 +365,9 @@ static int group_execute(struct store *store, struct group *group)
         return rc;
     }
     group_finish(store, group);
+    /* What this transaction moved itself may have come too late for those who wait where it went.
+     */
+    store->moves_served = group->alone ? store->moves_served : moves;
     return 0;
 }
 

@@ -33,6 +33,7 @@ struct store {
     struct list waiting_queues; /* queues with waiters */
     struct heap deadlines;      /* of waiters */
     uint64_t published_generation;
+    uint64_t moves_served; /* engine.moves when waiters were last served */
     mono_ns next_publish, next_sweep, next_retry, next_shrink;
     bool shrinking; /* the file has pages to give back */
     int error;      /* of the last transaction that wrote */

@@ -69,6 +69,9 @@ static mono_ns next_wake(struct store *store)
     if (engine->has_given_up || store->degraded) {
         wake = mono_min(wake, retry);
     }
+    if (store->moves_served != engine->moves && store->waiting_queues.count > 0) {
+        wake = mono_min(wake, retry);
+    }
     if (store->shrinking) {
         wake = mono_min(wake, mono_max(retry, store->next_shrink));
     }

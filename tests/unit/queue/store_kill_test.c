@@ -226,9 +226,29 @@ static void test_killed_around_commits(void **state)
     kit_done(&kit);
 }
 
+/* A commit that fails is tried again, one operation at a time: nobody notices. */
+static void test_failed_commits(void **state)
+{
+    static struct fates fates;
+    struct kit kit;
+    (void)state;
+    kit_init(&kit);
+    assert_int_equal(kit_create(&kit, "jobs", "VisibilityTimeout", "0", NULL), 0);
+    kit_close(&kit);
+    memset(&fates, 0, sizeof(fates));
+    fates.highest = -1;
+    killed_at(&kit, &fates,
+              "store.before_commit:7=fail,store.before_commit:40=fail,store.after_commit:150=kill");
+    assert_true(fates.answers > 100);
+    kit_done(&kit);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_killed_around_commits)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_killed_around_commits),
+        cmocka_unit_test(test_failed_commits),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 

@@ -357,6 +357,39 @@ static void test_delete_queue_wakes_waiters(void **state)
     hold_free(hold);
 }
 
+static void test_long_poll_woken_by_dead_letter(void **state)
+{
+    struct fixture *f = *state;
+    struct sqs_create_queue_in dead = {.queue_name = STR("dead")};
+    struct sqs_pair pairs[] = {
+        {STR("VisibilityTimeout"), STR("0")},
+        {STR("RedrivePolicy"), STR("{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:"
+                                   "dead\",\"maxReceiveCount\":1}")},
+    };
+    struct sqs_set_queue_attributes_in set = {
+        .queue_url = url, .attributes = {.items = pairs, .count = 2, .set = true}};
+    assert_int_equal(run(f, SQS_CREATE_QUEUE, &dead), 0);
+    assert_int_equal(run(f, SQS_SET_QUEUE_ATTRIBUTES, &set), 0);
+    struct hold_call *hold = start_hold(f, "dead", 1);
+    struct sqs_receive_in receive = receive_in(0);
+    struct sqs_receive_in patient = receive_in(20);
+    patient.queue_url = STR("dead");
+    struct call *call = start(f, SQS_RECEIVE_MESSAGE, &patient);
+    for (int i = 0; i < 2; i++) {
+        struct sqs_send_message_in send = send_in("poison", 0);
+        assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+        assert_int_equal(run(f, SQS_RECEIVE_MESSAGE, &receive), 0);
+        assert_int_equal(run(f, SQS_RECEIVE_MESSAGE, &receive), 0);
+    }
+    run_until(f, &hold->order, 1);
+    assert_int_equal(hold->hold.count, 1);
+    assert_int_equal(hold->hold.messages[0].receive_count, 2);
+    run_until(f, &call->order, 1);
+    assert_int_equal(received(call), 1);
+    hold_free(hold);
+    call_free(call);
+}
+
 static void test_close_answers_waiters(void **state)
 {
     struct fixture *f = *state;
@@ -574,6 +607,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hold_and_settle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete_queue_wakes_waiters, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_poll_woken_by_dead_letter, setup, teardown),
         cmocka_unit_test_setup_teardown(test_close_answers_waiters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_group_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stats, setup, teardown),
