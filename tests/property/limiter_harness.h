@@ -469,7 +469,9 @@ static inline void cause_trouble(struct world *w)
         (void)w->ops->check(w->limiter, 1, reading(w, false));
         w->clock_behind_ns += rng_between(&w->rng, 1, w->config.per_ns / 4);
     }
-    if (has(w, TROUBLE_RESTART) && w->call_count >= w->next_restart) {
+    /* Rather when one more call can go out, to arrive as late as it may, than just after one. */
+    if (has(w, TROUBLE_RESTART) && w->call_count >= w->next_restart &&
+        (one_in(w, 4) || w->ops->check(w->limiter, 1, reading(w, false)).admit)) {
         w->next_restart += w->s->sends / 6;
         kill_sender(w);
     }
@@ -484,6 +486,9 @@ static inline void event_handle(struct world *w, const struct event *event)
     switch (event->kind) {
     case EVENT_START:
         w->limiter = w->ops->create(&w->config, now);
+        if (has(w, TROUBLE_RESIZE) && one_in(w, 2)) {
+            change_limit(w); /* while the start is waited out */
+        }
         break;
     case EVENT_ARRIVAL:
         call->arrival = w->now;

@@ -126,6 +126,8 @@ static void test_time_that_goes_back(void **state)
     concurrency_end(&c, false, 1 * S); /* waits for the one before: the ring stays ordered */
     assert_says(&c, 12 * S - 1, LIMIT_REASON_CONCURRENCY, 12 * S);
     assert_int_equal(concurrency_used(&c, 12 * S - 1), 2);
+    concurrency_resize(&c, 1);
+    assert_says(&c, 11 * S, LIMIT_REASON_CONCURRENCY, 12 * S);
     assert_int_equal(concurrency_used(&c, 12 * S), 0);
     concurrency_done(&c);
 }
