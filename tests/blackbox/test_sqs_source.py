@@ -1,15 +1,16 @@
 """A route fed from a queue URL: a second sluice is the SQS server, with signature verification on."""
 import json
 import os
+import time
 
-from support import Daemon, MockApi, SqsError, config, figure, sqs, wait_until, window
+from support import Daemon, MockApi, ScriptedApi, SqsError, config, figure, md5, response, sqs, wait_until, window
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 QUEUE = "http://127.0.0.1:9424/000000000000/work"
 
 
 class Server(Daemon):
-    """The SQS side: signed requests only; the test itself asks over a second, unsigned daemon-less boto3 signer."""
+    """The SQS side: signed requests only."""
 
     def __init__(self, data_dir="server"):
         super().__init__({"sqs_api": {"listen": ["127.0.0.1:9424"], "access_keys": [{"id": KEY, "secret": SECRET}]},
@@ -139,3 +140,100 @@ def test_drain_hands_back():
     delivered = api.stats()["delivered"]
     visible, hidden = counts(boto)
     assert hidden == 0 and visible == 60 - delivered, f"handed back at once: {visible} visible, {hidden} hidden, {delivered} delivered"
+
+
+class ScriptedSqs:
+    """An SQS of Python on port 9424: one queue, with the faults a test asks for. Unsigned."""
+
+    def __init__(self, messages):
+        self.messages, self.calls, self.deleted, self.faults = list(messages), [], [], {}
+        self.api = ScriptedApi(self.answer, port=9424)
+
+    def answer(self, _, __, request):
+        action = request["headers"]["x-amz-target"].split(".")[1]
+        body = json.loads(request["body"])
+        self.calls.append((request["at"], action, body))
+        fault = self.faults.get(action)
+        answer = fault(body) if fault else None
+        if answer is None:
+            answer = getattr(self, action)(body)
+        status, out = answer if isinstance(answer, tuple) else (200, answer)
+        return response(status, json.dumps(out).encode(), "Content-Type: application/x-amz-json-1.0\r\n")
+
+    @staticmethod
+    def GetQueueAttributes(_):
+        return {"Attributes": {}}
+
+    def ReceiveMessage(self, body):
+        take = self.messages[:body["MaxNumberOfMessages"]]
+        self.messages = self.messages[len(take):]
+        if not take:
+            time.sleep(0.3)  # a long poll, shortened: the server's own wait, no wait of the test
+        return {"Messages": take} if take else {}
+
+    def DeleteMessageBatch(self, body):
+        self.deleted += [e["ReceiptHandle"] for e in body["Entries"]]
+        return {"Successful": [{"Id": e["Id"]} for e in body["Entries"]]}
+
+    @staticmethod
+    def ChangeMessageVisibilityBatch(body):
+        return {"Successful": [{"Id": e["Id"]} for e in body["Entries"]]}
+
+    def count(self, action):
+        return len([c for c in self.calls if c[1] == action])
+
+
+def scripted_message(i, md5_of=None):
+    body = json.dumps({"job": i})
+    return {"MessageId": f"id-{i}", "ReceiptHandle": f"handle-{i}", "Body": body, "MD5OfBody": md5(md5_of or body),
+            "Attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1700000000000"}}
+
+
+def scripted_worker():
+    return worker(env={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"})
+
+
+def test_each_failed_entry_of_a_batch_is_tried_again():
+    queue, api = ScriptedSqs([scripted_message(i) for i in range(10)]), MockApi("--latency", "1ms")
+    refused = {}
+
+    def some_fail(body):
+        failed = [e for e in body["Entries"] if refused.setdefault(e["ReceiptHandle"], 0) < 2 and e["ReceiptHandle"][-1] in "357"]
+        for e in failed:
+            refused[e["ReceiptHandle"]] += 1
+        good = [e for e in body["Entries"] if e not in failed]
+        queue.deleted += [e["ReceiptHandle"] for e in good]
+        return {"Successful": [{"Id": e["Id"]} for e in good],
+                "Failed": [{"Id": e["Id"], "Code": "InternalError", "SenderFault": False, "Message": "try again"} for e in failed]}
+
+    queue.faults["DeleteMessageBatch"] = some_fail
+    daemon = scripted_worker()
+    wait_until(lambda: len(queue.deleted) == 10, 30, "all deleted in the end")
+    assert sorted(queue.deleted) == [f"handle-{i}" for i in range(10)] and api.stats()["repeated"] == 0
+    lines = [x for x in daemon.lines() if x.get("code") == "InternalError"]
+    assert len(lines) >= 6, "each failed entry is in the log"
+    assert all(len(c[2]["Entries"]) <= 10 for c in queue.calls if c[1] == "DeleteMessageBatch")
+
+
+def test_a_body_that_does_not_fit_its_md5_is_not_called():
+    queue, api = ScriptedSqs([scripted_message(1, md5_of="something else")]), MockApi("--latency", "1ms")
+    daemon = scripted_worker()
+    wait_until(lambda: [x for x in daemon.lines() if x.get("error") == "CORRUPT"], 20, "a line about it")
+    queue.messages.append(scripted_message(2))
+    wait_until(lambda: api.stats()["delivered"] == 1, 30, "the next one")
+    assert api.stats()["distinct"] == 1 and queue.deleted in ([], ["handle-2"])
+
+
+def test_a_failing_queue_is_not_hammered():
+    queue = ScriptedSqs([])
+    queue.faults["ReceiveMessage"] = lambda _: (403, {"__type": "com.amazonaws.sqs#RequestThrottled", "message": "slow down"})
+    MockApi("--latency", "1ms")
+    daemon = scripted_worker()
+    wait_until(lambda: queue.count("ReceiveMessage") >= 4, 60, "some receives")
+    stamps = [c[0] for c in queue.calls if c[1] == "ReceiveMessage"]
+    assert stamps[-1] - stamps[0] > 0.1, f"a hot loop: {stamps}"
+    queue.faults.clear()
+    queue.messages = [scripted_message(i) for i in range(3)]
+    wait_until(lambda: len(queue.deleted) == 3, 60, "works again")
+    warnings = [x for x in daemon.lines() if x.get("message") == "receive failed"]
+    assert len(warnings) == 1 and warnings[0]["code"] == "RequestThrottled", warnings
