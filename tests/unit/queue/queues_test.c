@@ -16,6 +16,9 @@
 #define ARN_OF(name) "arn:aws:sqs:" KIT_REGION ":" KIT_ACCOUNT ":" name
 #define POLICY(name, count)                                                                        \
     "{\"deadLetterTargetArn\":\"" ARN_OF(name) "\",\"maxReceiveCount\":" count "}"
+#define POLICY_ABROAD                                                                              \
+    "{\"deadLetterTargetArn\":\"arn:aws:sqs:eu-west-1:" KIT_ACCOUNT ":dead\","                     \
+    "\"maxReceiveCount\":1}"
 #define DAY_MS (INT64_C(86400) * 1000)
 
 static int setup(void **state)
@@ -263,8 +266,7 @@ static void test_redrive_policy(void **state)
         POLICY("nosuch", "3"),
         POLICY("dead", "0"),
         POLICY("dead", "1001"),
-        "{\"deadLetterTargetArn\":\"arn:aws:sqs:eu-west-1:000000000000:dead\",\"maxReceiveCount\":"
-        "1}",
+        POLICY_ABROAD,
         "{\"deadLetterTargetArn\":\"dead\",\"maxReceiveCount\":1}",
         "{\"maxReceiveCount\":1}",
         "nonsense",
