@@ -1,6 +1,7 @@
 #include "sluice/cli/run.h"
 
 #include "sluice/app.h"
+#include "sluice/cli/check.h"
 #include "sluice/runtime/datadir.h"
 #include "sluice/runtime/log.h"
 
@@ -61,10 +62,7 @@ static struct settings *load(const char *path)
         return settings_default();
     }
     if (settings_load_file(path, &settings, &errors) != 0) {
-        for (uint32_t i = 0; i < errors.count; i++) {
-            fprintf(stderr, "sluice: %s: %s%s%s\n", path, errors.items[i].where,
-                    errors.items[i].where[0] != '\0' ? ": " : "", errors.items[i].text);
-        }
+        cli_print_errors(stderr, "sluice: ", path, &errors);
     }
     error_list_free(&errors);
     return settings;
