@@ -82,7 +82,8 @@ static bool run_cell(uint32_t number, enum demand demand, enum delay delay, uint
     }
     /* The next call would have been one too many. A deep, fast bucket is refilled by several tokens
      * while the calls of one burst arrive. */
-    bool reached = lowest < 1 + config->burst / 20;
+    const uint32_t rest = 1 + config->burst / 20;
+    bool reached = lowest < rest;
     /* While it waits for the acknowledgement of the only token there is none for another call. */
     bool used = demand == DEMAND_ON_OFF || config->burst == 1 || utilisation >= 0.97;
     print_message("%u per %lldms depth %-3u %-9s %-8s %7" PRIu64
