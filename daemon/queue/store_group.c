@@ -266,7 +266,9 @@ static int group_run(struct store *store, struct group *group)
     }
     LIST_FOR(&store->waiting_queues, node)
     {
-        rc = rc != 0 ? rc : serve_queue(store, group, LIST_ENTRY(node, struct queue, waiting));
+        if (rc == 0 && !group->alone) {
+            rc = serve_queue(store, group, LIST_ENTRY(node, struct queue, waiting));
+        }
     }
     /* A later operation of this turn may have brought what an earlier one wanted to wait for. */
     LIST_FOR(&group->ops, node)

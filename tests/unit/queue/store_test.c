@@ -597,6 +597,41 @@ static void test_small_disk(void **state)
     assert_int_equal(umount(f->directory), 0);
 }
 
+/* A waiter's message that cannot be read must not take other operations with it. */
+static void test_waiter_that_fails_fails_alone(void **state)
+{
+    struct fixture *f = *state;
+    static const struct sqs_create_queue_in create_other = {.queue_name = {"other", 5}};
+    struct sqs_send_message_in late = send_in("damaged", 1);
+    struct sqs_send_message_in send = {.queue_url = {"other", 5}, .entry = {.body = STR("x")}};
+    struct store_stats stats = {.error = 0};
+    sqlite3 *file;
+    assert_int_equal(run(f, SQS_CREATE_QUEUE, &create_other), 0);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &late), 0);
+    close_store(f);
+    assert_int_equal(sqlite3_open(f->path, &file), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(file, "UPDATE messages SET attributes = x'0101ff'", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_close(file), SQLITE_OK);
+    open_store(f);
+    struct hold_call *hold = start_hold(f, "jobs", 5);
+    mono_ns end = loop_now() + DEADLINE_NS;
+    while (stats.error == 0) {
+        assert_true(loop_now() < end);
+        loop_timer_set(f->loop, &f->timer, loop_now() + 10 * NS_PER_MS);
+        uv_run(loop_uv(f->loop), UV_RUN_ONCE);
+        store_stats(f->store, &stats);
+    }
+    loop_timer_clear(f->loop, &f->timer);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    assert_int_equal(hold->order, 0);
+    store_hold_cancel(f->store, &hold->hold);
+    run_until(f, &hold->order, 1);
+    assert_int_equal(hold->hold.error, ERR_CANCELED);
+    hold_free(hold);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -611,6 +646,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_close_answers_waiters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_group_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stats, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_waiter_that_fails_fails_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_database, setup, teardown),
         cmocka_unit_test_setup_teardown(test_small_disk, setup, teardown),
     };
