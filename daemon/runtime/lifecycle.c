@@ -14,6 +14,9 @@ enum { EXIT_DEADLINE = 4 };
 /* Signals that are heard. SIGCHLD only as process 1. */
 static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 
+/* timeout(1), and a terminal together with its shell, send the same signal twice: one wish. */
+#define SAME_WISH_NS (100 * NS_PER_MS)
+
 struct lifecycle {
     struct lifecycle_config config;
     enum lifecycle_state state;
@@ -21,6 +24,7 @@ struct lifecycle {
     struct loop_timer deadline;
     uv_signal_t handles[SL_COUNT(signals)];
     uint32_t handles_open;
+    mono_ns signaled_at; /* the first signal */
 };
 
 const char *lifecycle_state_name(enum lifecycle_state state)
@@ -90,8 +94,9 @@ static void on_signal(uv_signal_t *handle, int signal_number)
         LOG_WARNING("SIGHUP ignored: the configuration is read at the start; restart to change it");
     } else if (lifecycle->state == LIFECYCLE_RUNNING) {
         LOG_INFO("stopping", LOG_STR("signal", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
+        lifecycle->signaled_at = loop_now();
         enter_draining(lifecycle);
-    } else {
+    } else if (loop_now() - lifecycle->signaled_at >= SAME_WISH_NS) {
         end_at_once(lifecycle);
     }
 }

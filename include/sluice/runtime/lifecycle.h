@@ -9,9 +9,9 @@
  * deadline (exit code 4). CLOSING   every module closes its handles, stores are flushed. DONE
  * lifecycle_close() was called: only the end of the loop is left.
  *
- * A second SIGTERM or SIGINT, in any state, ends at once: the `immediate` callback. SIGHUP is
- * logged and otherwise ignored until the configuration can be reloaded; SIGPIPE is ignored. As
- * process 1, children that others left behind are reaped. Loop thread.
+ * A second SIGTERM or SIGINT more than 100 ms later, in any state, ends at once: the `immediate`
+ * callback. SIGHUP is logged and otherwise ignored until the configuration can be reloaded; SIGPIPE
+ * is ignored. As process 1, children that others left behind are reaped. Loop thread.
  */
 #ifndef SLUICE_RUNTIME_LIFECYCLE_H
 #define SLUICE_RUNTIME_LIFECYCLE_H

@@ -312,22 +312,28 @@ static void permits_of_uncertain_ends(void **state)
     bench_done(b);
 }
 
+/* There is none by the configuration, or somebody deleted it meanwhile. */
 static void dead_letter_without_a_queue_for_it(void **state)
 {
     struct route_config route = ordinary();
-    struct bench *b;
 
     (void)state;
-    route.has_dead_letter = false;
-    b = bench_new(route, false);
-    (void)pump(b);
-    give(b, 1, NULL, 0);
-    (void)pump(b);
-    end(b, 0, ANSWER(400));
-    (void)pump(b);
-    assert_int_equal(b->how, SETTLE_RELEASE);
-    assert_int_equal(b->delay_ns, 8 * S);
-    bench_done(b);
+    for (int deleted = 0; deleted < 2; deleted++) {
+        route.has_dead_letter = deleted;
+        struct bench *b = bench_new(route, false);
+        (void)pump(b);
+        give(b, 1, NULL, 0);
+        (void)pump(b);
+        end(b, 0, ANSWER(400));
+        (void)pump(b);
+        if (deleted) {
+            flow_settled(b->settling, ERR_UNSUPPORTED, b->now);
+            (void)pump(b);
+        }
+        assert_int_equal(b->how, SETTLE_RELEASE);
+        assert_int_equal(b->delay_ns, 8 * S);
+        bench_done(b);
+    }
 }
 
 static void settling_again(void **state)

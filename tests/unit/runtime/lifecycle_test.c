@@ -17,6 +17,7 @@ struct program {
     uint32_t drains, closes, immediates;
     enum lifecycle_state state_at_drain, state_at_close;
     int exit_code;
+    int64_t step_ns; /* between signals; 0: 5 ms */
 };
 
 static void end(struct program *program)
@@ -71,7 +72,8 @@ static void on_step(void *context, mono_ns now)
         lifecycle_stop(program->lifecycle, 1);
         lifecycle_stop(program->lifecycle, 0); /* the first reason stays */
     }
-    loop_timer_set(program->loop, &program->step, mono_add(now, 5 * NS_PER_MS));
+    loop_timer_set(program->loop, &program->step,
+                   mono_add(now, program->step_ns > 0 ? program->step_ns : 5 * NS_PER_MS));
 }
 
 static void run(struct program *program, int64_t drain_timeout_ns)
@@ -122,11 +124,24 @@ static void test_deadline(void **state)
 static void test_second_signal(void **state)
 {
     (void)state;
-    struct program program = {.signals = {SIGTERM, 0, SIGINT}, .drain_takes_ns = 3600 * NS_PER_S};
+    struct program program = {.signals = {SIGTERM, SIGINT},
+                              .step_ns = 150 * NS_PER_MS,
+                              .drain_takes_ns = 3600 * NS_PER_S};
     run(&program, 3600 * NS_PER_S);
     assert_int_equal(program.drains, 1);
     assert_int_equal(program.closes, 0);
     assert_int_equal(program.immediates, 1);
+}
+
+/* timeout(1) signals the process and then its group: that is one wish. */
+static void test_the_same_signal_twice_at_once(void **state)
+{
+    (void)state;
+    struct program program = {.signals = {SIGTERM, SIGTERM}, .drain_takes_ns = 50 * NS_PER_MS};
+    run(&program, 60 * NS_PER_S);
+    assert_int_equal(program.drains, 1);
+    assert_int_equal(program.immediates, 0);
+    assert_int_equal(program.exit_code, 0);
 }
 
 /* SIGHUP and SIGPIPE change nothing; the SIGTERM after them drains. */
@@ -172,7 +187,8 @@ static void never(void *context)
 /* Without a callback the second signal ends the process itself. */
 static void run_without_immediate(void)
 {
-    struct program program = {.signals = {SIGTERM, SIGTERM}, .loop = loop_new()};
+    struct program program = {
+        .signals = {SIGTERM, SIGTERM}, .step_ns = 150 * NS_PER_MS, .loop = loop_new()};
     program.step = (struct loop_timer){.callback = on_step, .context = &program};
     program.lifecycle = lifecycle_new(&(struct lifecycle_config){
         .loop = program.loop, .drain_timeout_ns = MONO_NEVER, .drain = never, .close = never});
@@ -199,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_second_signal),
+        cmocka_unit_test(test_the_same_signal_twice_at_once),
         cmocka_unit_test(test_ignored_signals),
         cmocka_unit_test(test_stop_by_failure),
         cmocka_unit_test(test_close_while_running),
