@@ -81,6 +81,12 @@ void flow_settled(struct message *message, int error, mono_ns now)
         message_finish(message, now);
         return;
     }
+    if (error == ERR_UNSUPPORTED && message->settle == SETTLE_DEAD_LETTER) {
+        /* Its dead-letter queue was deleted: asking again would hold it, and its place, for good.
+         */
+        settle_begin(message, SETTLE_RELEASE, route->config.retry.max_backoff_ns, now);
+        return;
+    }
     uint32_t failures = message->settle_failures++;
     heap_set(&route->deadlines, &message->deadline,
              mono_add(now, backoff_ns(SETTLE_BACKOFF_NS, failures, &route->flow->rng)));

@@ -90,7 +90,7 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
 void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns now);
 void flow_attempt_ended(struct message *message, const struct attempt_result *result, mono_ns now);
 /* error 0: settled, the message is freed. Else settling is tried again with backoff while the lease
- * lasts. */
+ * lasts; ERR_UNSUPPORTED: there is no dead-letter queue (any more), a release takes its place. */
 void flow_settled(struct message *message, int error, mono_ns now);
 /* lease_until: new end; error != 0: extension failed (a lost lease is noticed by the pump). */
 void flow_extended(struct message *message, int error, mono_ns lease_until, mono_ns now);
