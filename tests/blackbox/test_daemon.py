@@ -144,6 +144,21 @@ def test_second_signal_ends_at_once():
     assert daemon.process.returncode == 4
 
 
+def test_a_call_cut_off_outlives_an_orderly_end():
+    """I2: with abort_hold the API may still be working at it, whoever starts next."""
+    MockApi("--latency", "20s")
+    setup = config(window(50), concurrency=1, timeout="1s")
+    setup["targets"]["legacy"]["abort_hold"] = "10m"
+    daemon = Daemon(setup)
+    send_jobs(9324, "jobs", 1)
+    wait_until(lambda: 'code="timeout"' in str(daemon.metrics()), 20, "a call that timed out")
+    for _ in range(2):  # the second one ends long before the hold does
+        assert daemon.stop() == 0, daemon.text()[-500:]
+        daemon = Daemon(setup)
+        ready = [line for line in daemon.lines() if line["message"] == "ready"]
+        assert ready and ready[0]["unclean_start"] is True, ready
+
+
 def test_sighup_is_logged_and_ignored():
     daemon = Daemon()
     daemon.kill(signal.SIGHUP)
@@ -266,17 +281,30 @@ def up():
         return False
 
 
-def test_sanitized_build_ends_clean():
-    """ASan, UBSan and LSan watch a whole life: start, jobs, pause, drain. uv_loop_close() is 0, nothing leaks."""
-    if not (DEBUG_BUILD / "sluice").exists():
-        raise Skip("no debug build")
-    api = MockApi("--latency", "5ms", "--errors", "20%:500:1ms", build=BUILD)
-    daemon = Daemon(config(window(100), retry={"max_attempts": 100, "min_backoff": "50ms", "max_backoff": "200ms"}), build=DEBUG_BUILD)
+def whole_life(build):
+    """Start, jobs with failures, pause, resume, drain; the log."""
+    if not (build / "sluice").exists():
+        raise Skip(f"no build in {build.name}")
+    api = MockApi("--latency", "5ms", "--errors", "20%:500:1ms")
+    daemon = Daemon(config(window(100), retry={"max_attempts": 100, "min_backoff": "50ms", "max_backoff": "200ms"}), build=build)
     send_jobs(9324, "jobs", 100)
-    wait_until(lambda: api.stats()["delivered"] >= 60, 30, "calls")
+    wait_until(lambda: api.stats()["delivered"] >= 60, 60, "calls")
     daemon.cli("route", "pause", "createjob")
+    daemon.cli("route", "limit", "createjob", "50/1s")
     daemon.cli("route", "resume", "createjob")
+    daemon.metrics()
     code = daemon.stop()
     assert code == 0, daemon.text()[-3000:]
-    for word in ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error", "handles were open"):
-        assert word not in daemon.text(), daemon.text()[-3000:]
+    return daemon.text()
+
+
+def test_address_sanitized_life():
+    """ASan, UBSan and LSan watch a whole life. uv_loop_close() is 0, nothing leaks."""
+    text = whole_life(DEBUG_BUILD)
+    for word in ("AddressSanitizer", "LeakSanitizer", "runtime error", "handles were open"):
+        assert word not in text, text[-3000:]
+
+
+def test_thread_sanitized_life():
+    text = whole_life(DEBUG_BUILD.parent / "tsan")
+    assert "ThreadSanitizer" not in text, text[-3000:]
