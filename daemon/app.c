@@ -424,9 +424,9 @@ static void build_base(struct app *app)
     app->sdnotify = sdnotify_new(app->loop);
 }
 
-int app_run(const struct settings *settings, const char *data_dir, bool unclean_start)
+int app_run(const struct settings *settings, const char *data_dir, bool *unclean)
 {
-    struct app app = {.settings = settings, .data_dir = data_dir, .unclean_start = unclean_start};
+    struct app app = {.settings = settings, .data_dir = data_dir, .unclean_start = *unclean};
     struct error e = {0};
     int error, leaked;
 
@@ -450,6 +450,7 @@ int app_run(const struct settings *settings, const char *data_dir, bool unclean_
     if (leaked != 0) {
         LOG_ERROR("handles were open at the end of the loop");
     }
+    *unclean = app.exit_code != EXIT_CODE_DONE || !delivery_is_quiet(app.delivery);
     delivery_free(app.delivery);
     credentials_free(app.credentials);
     sqs_api_free(app.sqs_api);

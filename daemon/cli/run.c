@@ -72,6 +72,7 @@ static int run_in(const struct settings *settings, const char *directory)
 {
     struct datadir *datadir = NULL;
     struct error e = {0};
+    bool unclean;
     int code;
 
     if (datadir_open(directory, &datadir, &e) != 0) {
@@ -82,8 +83,9 @@ static int run_in(const struct settings *settings, const char *directory)
                                   .level = settings->log.level,
                                   .format = settings->log.format,
                                   .service = settings->log.service});
-    code = app_run(settings, directory, datadir_is_unclean(datadir));
-    datadir_close(datadir, code == EXIT_CODE_DONE);
+    unclean = datadir_is_unclean(datadir);
+    code = app_run(settings, directory, &unclean);
+    datadir_close(datadir, !unclean);
     return code;
 }
 

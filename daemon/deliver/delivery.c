@@ -342,6 +342,18 @@ void delivery_stop(struct delivery *d)
     }
 }
 
+bool delivery_is_quiet(struct delivery *d)
+{
+    LIST_FOR(&d->targets, node)
+    {
+        struct delivery_target *target = LIST_ENTRY(node, struct delivery_target, node);
+        if (!concurrency_is_quiet(flow_target_concurrency(target->target), loop_now())) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void target_free(struct delivery_target *target)
 {
     for (uint32_t i = 0; i < target->header_count; i++) {

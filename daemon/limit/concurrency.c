@@ -44,6 +44,11 @@ uint32_t concurrency_used(struct concurrency *c, mono_ns now)
     return c->in_flight + c->lingering_count;
 }
 
+bool concurrency_is_quiet(struct concurrency *c, mono_ns now)
+{
+    return concurrency_used(c, now) == 0 && now >= c->cold_until;
+}
+
 struct limit_verdict concurrency_check(struct concurrency *c, mono_ns now)
 {
     struct limit_verdict verdict = {.reason = LIMIT_REASON_CONCURRENCY, .at = MONO_NEVER};

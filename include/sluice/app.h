@@ -14,7 +14,7 @@
 #define EXIT_CODE_DEADLINE 4 /* the drain's deadline passed */
 
 /* Runs until a signal ends it. data_dir exists and is locked by the caller. Returns the exit code.
- */
-int app_run(const struct settings *settings, const char *data_dir, bool unclean_start);
+ * *unclean: whether calls of the process before this one may still run; then, of this one. */
+int app_run(const struct settings *settings, const char *data_dir, bool *unclean);
 
 #endif

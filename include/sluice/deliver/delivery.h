@@ -60,6 +60,9 @@ void delivery_drain(struct delivery *d, void (*drained)(void *context), void *co
  * calls ended. */
 void delivery_stop(struct delivery *d);
 void delivery_free(struct delivery *d);
+/* No target works at a call any more, as far as one can know: what comes next need not wait (I2).
+ */
+bool delivery_is_quiet(struct delivery *d);
 
 /* ---- control: ERR_NOT_FOUND / ERR_RANGE / ERR_INVALID with *e saying what to do ---- */
 SL_MUST_CHECK int delivery_route_pause(struct delivery *d, const char *route, bool paused,

@@ -27,6 +27,8 @@ struct limit_verdict concurrency_check(struct concurrency *c, mono_ns now);
 void concurrency_take(struct concurrency *c);
 void concurrency_end(struct concurrency *c, bool responded, mono_ns now);
 void concurrency_resize(struct concurrency *c, uint32_t bound);
+/* Nothing runs any more as far as one can know, nor does what an earlier process started. */
+bool concurrency_is_quiet(struct concurrency *c, mono_ns now);
 /* Running plus lingering ones. */
 uint32_t concurrency_used(struct concurrency *c, mono_ns now);
 

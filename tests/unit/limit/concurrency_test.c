@@ -63,6 +63,21 @@ static void test_unclean_start(void **state)
     concurrency_done(&c);
 }
 
+static void test_quiet(void **state)
+{
+    (void)state;
+    struct concurrency c;
+    concurrency_init(&c, 2, 10 * S, true, 100 * S);
+    assert_false(concurrency_is_quiet(&c, 110 * S - 1)); /* what the process before left */
+    assert_true(concurrency_is_quiet(&c, 110 * S));
+    concurrency_take(&c);
+    assert_false(concurrency_is_quiet(&c, 110 * S));
+    concurrency_end(&c, false, 111 * S);
+    assert_false(concurrency_is_quiet(&c, 121 * S - 1));
+    assert_true(concurrency_is_quiet(&c, 121 * S));
+    concurrency_done(&c);
+}
+
 static void test_resize(void **state)
 {
     (void)state;
@@ -180,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_at_most_k),
         cmocka_unit_test(test_without_a_response_a_slot_lingers),
         cmocka_unit_test(test_unclean_start),
+        cmocka_unit_test(test_quiet),
         cmocka_unit_test(test_resize),
         cmocka_unit_test(test_resize_of_a_ring_in_use),
         cmocka_unit_test(test_time_that_goes_back),
