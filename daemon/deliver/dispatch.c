@@ -69,13 +69,14 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
         .error = result->error,
         .status = result->status,
         .written = result->written,
+        .early = result->early,
         .ended_at = result->ended_at,
     };
 
     if (result->error == 0) {
         facts.retry_after = retry_after_of(result, now);
         warn_of_proxy(target, result);
-        if (!attempt->arrived) {
+        if (!attempt->arrived && !result->early) {
             metric_observe(target->arrival,
                            (double)(result->ended_at - message->attempt_started_at) /
                                (double)NS_PER_S);

@@ -41,9 +41,9 @@ void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns n
 static void permits_give_back(struct message *message, const struct attempt_result *result,
                               mono_ns now)
 {
-    if (result->error == 0) {
+    if (result->error == 0 && !result->early) {
         limit_grant_response(&message->grant, result->ended_at, now);
-    } else if (!result->written) {
+    } else if (result->error != 0 && !result->written) {
         limit_grant_refund(&message->grant, now);
     } else {
         limit_grant_unknown(&message->grant, result->ended_at, now);

@@ -23,6 +23,7 @@ void http_call_finish(struct http_call *call, CURLcode code, int error)
     }
     http_call_read_result(call, code, error);
     (void)curl_multi_remove_handle(client->multi, call->easy);
+    http_sockets_end_flight(call);
     call->result.ended_at = loop_now();
     http_sockets_release(call, call->result.error == 0);
     if (call->phase != PHASE_ARRIVED) {
@@ -32,7 +33,8 @@ void http_call_finish(struct http_call *call, CURLcode code, int error)
         call->result.arrived = true;
         call->result.arrived_at = call->arrived_at;
     } else if (call->result.error == 0) {
-        call->result.arrived = true;
+        call->result.early = call->unacknowledged;
+        call->result.arrived = !call->unacknowledged;
         call->result.arrived_at = call->result.ended_at;
     }
 }

@@ -328,7 +328,7 @@ static long ceil_ms(int64_t ns)
 static void forget_last(struct http_call *call)
 {
     call->phase = PHASE_CONNECTING;
-    call->told_arrived = call->too_big = call->answered = false;
+    call->told_arrived = call->too_big = call->answered = call->unacknowledged = false;
     call->write_count = 0;
     call->socket = NULL;
     call->arrived_at = 0;

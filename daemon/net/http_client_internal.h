@@ -58,6 +58,7 @@ struct http_call {
     bool told_arrived;
     bool too_big;
     bool answered;        /* a final status line came */
+    bool unacknowledged;  /* it lost its socket while bytes of it were on their way */
     uint32_t write_count; /* PREREQ calls: the second one is libcurl's hidden re-send */
     size_t body_bytes;
     struct client_socket *socket; /* that carries the request; NULL when unknown or closed */
@@ -180,6 +181,9 @@ void http_sockets_remove(struct client_socket *s);
 void http_sockets_remove_all(struct http_client *client);
 /* False when libcurl closed the descriptor without a word, as it does while it connects. */
 bool http_sockets_is_open(const struct client_socket *s);
+/* Before the call's end is timed: bytes of it that are on their way are cut off now, so that none
+   arrives later than max_flight after that. */
+void http_sockets_end_flight(struct http_call *call);
 /* The call no longer has its socket; clean: the request was answered in full. */
 void http_sockets_release(struct http_call *call, bool clean);
 /* Looks at every call in PHASE_WRITING. Once a turn, outside libcurl. */

@@ -355,6 +355,27 @@ void http_sockets_release(struct http_call *call, bool clean)
     }
 }
 
+static bool is_on_its_way(const struct http_call *call, int bytes)
+{
+    if (call->phase == PHASE_WRITING && !is_written(call)) {
+        return true;
+    }
+    return (call->phase == PHASE_WRITING || call->phase == PHASE_WRITTEN) && bytes != 0;
+}
+
+/* The answer came first, and libcurl would use the connection again: it is reset without closing
+   its descriptor, which libcurl then finds dead. */
+void http_sockets_end_flight(struct http_call *call)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    mono_ns now;
+
+    if (call->socket != NULL && is_on_its_way(call, unacknowledged_bytes(call->socket->fd, &now))) {
+        call->unacknowledged = true;
+        (void)connect(call->socket->fd, &nobody, sizeof(nobody));
+    }
+}
+
 /* The last look at the queue of a call that loses its socket. Runs inside libcurl. */
 static bool last_look(struct client_socket *s)
 {
@@ -362,6 +383,7 @@ static bool last_look(struct client_socket *s)
     mono_ns now;
     int bytes = unacknowledged_bytes(s->fd, &now);
 
+    call->unacknowledged = is_on_its_way(call, bytes);
     if (call->phase == PHASE_WRITTEN && bytes == 0) {
         arrival_seen(call, now);
     } else if (call->phase == PHASE_WRITING || call->phase == PHASE_WRITTEN) {

@@ -31,6 +31,7 @@ struct attempt_result {
     int error;           /* 0: a complete response with status; else the transport error */
     int status;          /* HTTP status, 0 when none */
     bool written;        /* a byte of the request was written: it may have reached the API */
+    bool early;          /* answered before all of the request had arrived: the rest still may */
     mono_ns retry_after; /* absolute gate from Retry-After; 0 when absent */
     mono_ns ended_at;    /* response complete, or socket reset */
 };

@@ -7,8 +7,9 @@
  *               read after the ioctl). Never comes where it cannot be observed (a Unix socket) or
  *               when the response was faster; then the response is the arrival.
  *   on_done     exactly once, last: response or error; also after cancel (ERR_CANCELED).
- * Both may submit, cancel and close. An answer that came before the whole request was written (413)
- * counts as its arrival: the peer has decided about it.
+ * Both may submit, cancel and close. An answer that came before the whole request was acknowledged
+ * (413, or one that was meant for nobody) is no arrival: the connection is reset, and what was sent
+ * may arrive until max_flight after ended_at.
  *
  * TCP sockets reset on close while a request is unfinished (linger 0 from the moment they are
  * opened, so also on kill -9; TCP_USER_TIMEOUT = max_flight from the first byte), so nothing
@@ -47,7 +48,8 @@ struct http_result {
                      PROTOCOL, CANCELED */
     int status;   /* also set when the body failed */
     bool written; /* a byte of the request may have been written */
-    bool arrived; /* on_arrived came (or the response implies it) */
+    bool early;   /* complete response, but not all of the request was acknowledged */
+    bool arrived; /* on_arrived came (or the response implies it: not an early one) */
     mono_ns arrived_at; /* valid with arrived */
     mono_ns ended_at;   /* response complete, or the socket was reset/closed */
     int64_t connect_ns; /* 0 on a reused connection */

@@ -123,6 +123,54 @@ static void test_arrival_means_the_whole_request(void **state)
     free(body);
 }
 
+/* An answer while the request is on its way: to its head, or even meant for nobody. */
+static void test_answer_before_the_request(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        size_t body_bytes;
+    } cases[] = {
+        /* All of it is in the kernel; libcurl would keep the connection. */
+        {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200000},
+        /* libcurl gives the rest up and closes. */
+        {"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n", (size_t)32 << 20},
+    };
+    for (size_t i = 0; i < SL_COUNT(cases); i++) {
+        struct test t;
+        struct probe p = {0};
+        char url[64], got[4096];
+        char *body = MEM_NEW_ARRAY(cases[i].body_bytes, char);
+        struct script_server *server =
+            server_start(&(struct server_options){.receive_buffer = 4096, .no_accept = true});
+        test_begin(&t, &patient);
+        struct http_call_request request =
+            post(url_of(server, url), (struct str){body, cases[i].body_bytes});
+        start(&t, &p, &request);
+        for (int turns = 0; turns < 20; turns++) {
+            (void)uv_run(loop_uv(t.loop), UV_RUN_NOWAIT);
+        }
+        int fd = accept(server->listen_fd, NULL, NULL);
+        assert_true(fd >= 0);
+        ssize_t len = (ssize_t)strlen(cases[i].answer);
+        assert_int_equal(write(fd, cases[i].answer, (size_t)len), len);
+        until_done(&p);
+        assert_int_equal(p.result.error, 0);
+        assert_int_equal(p.arrived, 0);
+        assert_true(p.result.early);
+        assert_false(p.result.arrived);
+        do { /* what had arrived; then the reset, and nothing later */
+            len = read(fd, got, sizeof(got));
+        } while (len > 0);
+        assert_int_equal(len, -1);
+        assert_int_equal(errno, ECONNRESET);
+        (void)close(fd);
+        test_end(&t);
+        server_stop(server);
+        free(body);
+    }
+}
+
 static void test_peer_that_never_accepts_has_the_request(void **state)
 {
     (void)state;
@@ -533,6 +581,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arrival_comes_before_a_slow_response),
         cmocka_unit_test(test_arrival_means_the_whole_request),
+        cmocka_unit_test(test_answer_before_the_request),
         cmocka_unit_test(test_peer_that_never_accepts_has_the_request),
         cmocka_unit_test(test_full_receive_buffer_is_no_arrival),
         cmocka_unit_test(test_reused_connection_that_stalls),
