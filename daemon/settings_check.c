@@ -10,7 +10,6 @@
 
 /* Until the state of limits outlives the process, a longer window could not be kept over a start.
  */
-#define PER_MAX_NS              (60 * NS_PER_S)
 #define CONNECT_TIMEOUT_NS      (5 * NS_PER_S)
 #define VISIBILITY_NS           (30 * NS_PER_S)
 #define VISIBILITY_MAX_NS       (INT64_C(12) * 3600 * NS_PER_S)
@@ -99,7 +98,7 @@ static void check_per(struct check *check, const struct limit_settings *limit)
 {
     char per[32];
     char other[32];
-    if (limit->per_ns <= PER_MAX_NS) {
+    if (limit->per_ns <= LIMIT_UNSAVED_MAX_NS) {
         return;
     }
     /* The same pace in a window that is allowed: one request per W / N. */
@@ -108,7 +107,7 @@ static void check_per(struct check *check, const struct limit_settings *limit)
     config_duration_text(limit->per_ns, per, sizeof(per));
     config_duration_text(one_ns, other, sizeof(other));
     const struct place where = place("limits", limit->name, "per");
-    if (one_ns <= PER_MAX_NS && limit->requests > 1) {
+    if (one_ns <= LIMIT_UNSAVED_MAX_NS && limit->requests > 1) {
         FAIL(
             check, where.text,
             "found \"%s\"; allowed: at most \"60s\" while the state of limits is not kept on disk; "

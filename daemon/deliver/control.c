@@ -44,6 +44,43 @@ static struct delivery_limit *limit_of_route(struct delivery_route *route, const
     return NULL;
 }
 
+/* Of the routes on this limit: a call that takes more permits than there are would never start. */
+static uint32_t heaviest_call(struct delivery *d, const struct delivery_limit *limit)
+{
+    uint32_t heaviest = 1;
+
+    LIST_FOR(&d->routes, node)
+    {
+        struct delivery_route *route = LIST_ENTRY(node, struct delivery_route, node);
+        for (uint32_t i = 0; i < route->limit_count; i++) {
+            uint32_t weight = flow_route_config(route->route)->weight;
+            if (route->limits[i] == limit && weight > heaviest) {
+                heaviest = weight;
+            }
+        }
+    }
+    return heaviest;
+}
+
+static int change_check(struct delivery *d, const struct delivery_limit *limit,
+                        const struct limit_config *config, struct error *e)
+{
+    uint32_t heaviest = heaviest_call(d, limit);
+
+    if (config->kind == LIMIT_WINDOW && config->requests < heaviest) {
+        return error_set(e, ERR_RANGE, limit->name,
+                         "a call takes %u permits: at least %u requests are needed", heaviest,
+                         heaviest);
+    }
+    if (config->per_ns > LIMIT_UNSAVED_MAX_NS) {
+        return error_set(
+            e, ERR_RANGE, limit->name,
+            "a window of at most 60s is allowed while the state of limits is not kept on "
+            "disk; use the same pace in a shorter window");
+    }
+    return limit_config_check(config, e);
+}
+
 int delivery_limit_change(struct delivery *d, const char *route_name, const char *limit_name,
                           uint32_t requests, int64_t per_ns, struct error *e)
 {
@@ -63,7 +100,7 @@ int delivery_limit_change(struct delivery *d, const char *route_name, const char
     config = *limit_config(limit->limit);
     config.requests = requests;
     config.per_ns = per_ns;
-    error = limit_config_check(&config, e);
+    error = change_check(d, limit, &config, e);
     if (error == 0) {
         error = limit_resize(limit->limit, &config, loop_now());
     }

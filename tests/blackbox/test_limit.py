@@ -98,6 +98,8 @@ def test_live_rate_keeps_the_window():
     assert api.stats()["window_peak"] <= 10 and api.stats()["rejected"] == 0
     code, text = daemon.cli("route", "limit", "createjob", "nonsense", check=False)
     assert code == 2 and "5/1s" in text, text
+    code, text = daemon.cli("route", "limit", "createjob", "5/5m", check=False)
+    assert code == 1 and "60s" in text, text
     code, text = daemon.cli("route", "limit", "nosuch", "5/1s", check=False)
     assert code == 1 and "no such route" in text, text
 

@@ -36,6 +36,8 @@
 #define LIMIT_FLIGHT_MAX_NS (3600 * NS_PER_S) /* largest guard and max_flight */
 #define LIMIT_GUARD_NS      (10 * NS_PER_MS)  /* default */
 #define LIMIT_MAX_FLIGHT_NS NS_PER_S          /* default */
+/* A longer window would have to outlive the process, and its state is not saved. */
+#define LIMIT_UNSAVED_MAX_NS (60 * NS_PER_S)
 
 enum limit_kind { LIMIT_WINDOW, LIMIT_BUCKET };
 enum limit_hold { LIMIT_HOLD_ARRIVAL, LIMIT_HOLD_RESPONSE };
