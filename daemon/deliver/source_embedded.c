@@ -185,7 +185,8 @@ static void embedded_settle(struct source *source, struct message *message, enum
                   : how == SETTLE_DEAD_LETTER ? STORE_SETTLE_DEAD_LETTER
                                               : STORE_SETTLE_RELEASE;
     settle->delay_ms = (delay_ns + NS_PER_MS - 1) / NS_PER_MS;
-    settle->uncount = how == SETTLE_RELEASE && message->calls == 0;
+    /* Not called, or only in vain: refused connections and throttled calls cost nothing (I5). */
+    settle->uncount = how == SETTLE_RELEASE && message->attempts == 0;
     settle->done = on_settled;
     settle->context = held;
     store_settle(self->store, settle);

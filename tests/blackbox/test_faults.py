@@ -88,6 +88,21 @@ def test_api_killed_and_restarted():
     assert counts and set(counts) == {1}, f"I5: waiting costs no receive: {set(counts)}"
 
 
+def test_restarts_while_the_api_is_down_cost_no_receive():
+    """I5: what never reached the API is no reason for a dead letter, however often sluice restarts meanwhile."""
+    setup = config(window(50), max_receives=2)
+    for i in range(3):
+        daemon = Daemon(setup)
+        if i == 0:
+            send_jobs(9324, "jobs", 1)
+        wait_until(lambda: 'code="connect_error"' in str(daemon.metrics()), 20, "a refused connection")
+        assert daemon.stop() == 0, daemon.text()[-500:]
+    api = MockApi()
+    daemon = Daemon(setup)
+    wait_until(lambda: api.stats()["delivered"] == 1, 20, "the delivery")
+    assert queue_counts(9324, "jobs-dlq") == (0, 0, 0)
+
+
 def test_dead_letters():
     """What the API refuses for good goes to the dead-letter queue, with its body."""
     api = MockApi("--latency", "1ms", "--errors", "100%:400:1ms")

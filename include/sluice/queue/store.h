@@ -95,8 +95,8 @@ void store_hold_cancel(struct store *store, struct store_hold *hold);
 
 enum store_settle_how {
     STORE_SETTLE_DELETE,
-    STORE_SETTLE_RELEASE, /* visible after delay_ms; uncount: the receive is taken back (no call was
-                             made) */
+    STORE_SETTLE_RELEASE,     /* visible after delay_ms; uncount: the receive is taken back (no call
+                                 that counts was made) */
     STORE_SETTLE_DEAD_LETTER, /* move to the queue's dead-letter queue */
 };
 struct store_settle {
