@@ -1,6 +1,7 @@
 #include "sluice/base/digest.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -17,6 +18,36 @@ static void require(int ok)
     SL_ASSERT(ok == 1);
 }
 
+/* Looked up once: OpenSSL 3 searches its providers at every use of EVP_md5(). */
+static EVP_MD *md5_algorithm, *sha256_algorithm;
+static pthread_once_t fetched = PTHREAD_ONCE_INIT;
+
+static void free_algorithms(void)
+{
+    EVP_MD_free(md5_algorithm);
+    EVP_MD_free(sha256_algorithm);
+}
+
+static void fetch_algorithms(void)
+{
+    md5_algorithm = EVP_MD_fetch(NULL, "MD5", NULL);
+    sha256_algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+    SL_ASSERT(md5_algorithm != NULL && sha256_algorithm != NULL);
+    (void)OPENSSL_atexit(free_algorithms); /* else a leak checker's finding, no more */
+}
+
+static const EVP_MD *md5_of_library(void)
+{
+    (void)pthread_once(&fetched, fetch_algorithms);
+    return md5_algorithm;
+}
+
+static const EVP_MD *sha256_of_library(void)
+{
+    (void)pthread_once(&fetched, fetch_algorithms);
+    return sha256_algorithm;
+}
+
 static const void *bytes_of(struct str data)
 {
     return data.ptr == NULL ? "" : data.ptr;
@@ -26,7 +57,7 @@ void digest_md5_init(struct digest_md5 *md5)
 {
     md5->context = EVP_MD_CTX_new();
     SL_ASSERT(md5->context != NULL);
-    require(EVP_DigestInit_ex(md5->context, EVP_md5(), NULL));
+    require(EVP_DigestInit_ex2(md5->context, md5_of_library(), NULL));
 }
 
 void digest_md5_update(struct digest_md5 *md5, const void *ptr, size_t len)
@@ -45,19 +76,19 @@ void digest_md5_final(struct digest_md5 *md5, uint8_t out[DIGEST_MD5_BYTES])
 
 void digest_md5(struct str data, uint8_t out[DIGEST_MD5_BYTES])
 {
-    require(EVP_Digest(bytes_of(data), data.len, out, NULL, EVP_md5(), NULL));
+    require(EVP_Digest(bytes_of(data), data.len, out, NULL, md5_of_library(), NULL));
 }
 
 void digest_sha256(struct str data, uint8_t out[DIGEST_SHA256_BYTES])
 {
-    require(EVP_Digest(bytes_of(data), data.len, out, NULL, EVP_sha256(), NULL));
+    require(EVP_Digest(bytes_of(data), data.len, out, NULL, sha256_of_library(), NULL));
 }
 
 void digest_hmac_sha256(struct str key, struct str data, uint8_t out[DIGEST_SHA256_BYTES])
 {
     SL_ASSERT(key.len <= INT_MAX);
     const void *done =
-        HMAC(EVP_sha256(), bytes_of(key), (int)key.len, bytes_of(data), data.len, out, NULL);
+        HMAC(sha256_of_library(), bytes_of(key), (int)key.len, bytes_of(data), data.len, out, NULL);
     SL_ASSERT(done != NULL);
 }
 
@@ -188,10 +219,23 @@ void digest_random(void *out, size_t len)
     }
 }
 
+/* A call of the generator costs more than its bytes: a thread takes those of several ids at once.
+ */
+#define UUID_POOL_COUNT 32
+
+struct uuid_pool {
+    uint8_t bytes[UUID_POOL_COUNT][16];
+    uint32_t left;
+};
+
 void digest_uuid(char out[37])
 {
-    uint8_t bytes[16];
-    digest_random(bytes, sizeof(bytes));
+    static _Thread_local struct uuid_pool pool;
+    if (pool.left == 0) {
+        digest_random(pool.bytes, sizeof(pool.bytes));
+        pool.left = UUID_POOL_COUNT;
+    }
+    uint8_t *bytes = pool.bytes[--pool.left];
     bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40); /* version 4 */
     bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80); /* variant of RFC 9562 */
     static const uint8_t group_ends[] = {4, 6, 8, 10, 16};
