@@ -41,6 +41,7 @@ struct lease {
     struct list_node node; /* in a batcher's pending list or a request's entries */
     enum pending_kind kind;
     int64_t visibility_s;
+    bool copied; /* to the dead-letter queue: only its deletion is left */
 };
 
 /* Collects entries of one action. */
@@ -361,6 +362,7 @@ static void on_copied(void *context, const struct sqs_client_answer *answer, mon
         flow_settled(lease->message, answer->error, now);
         return;
     }
+    lease->copied = true;
     lease->kind = PENDING_DELETE;
     batcher_add(&lease->self->deletes, lease);
 }
@@ -398,13 +400,15 @@ static void sqs_settle(struct source *source, struct message *message, enum sett
     struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
     struct lease *lease = message->source_data;
 
-    if (how == SETTLE_DEAD_LETTER && self->has_dead_letter) {
+    bool is_over = how == SETTLE_ACK || lease->copied;
+
+    if (how == SETTLE_DEAD_LETTER && self->has_dead_letter && !lease->copied) {
         copy_to_dead_letter(self, lease);
         return;
     }
-    lease->kind = how == SETTLE_ACK ? PENDING_DELETE : PENDING_RELEASE;
+    lease->kind = is_over ? PENDING_DELETE : PENDING_RELEASE;
     lease->visibility_s = seconds_up(delay_ns);
-    batcher_add(how == SETTLE_ACK ? &self->deletes : &self->visibilities, lease);
+    batcher_add(is_over ? &self->deletes : &self->visibilities, lease);
 }
 
 static void sqs_extend(struct source *source, struct message *message)

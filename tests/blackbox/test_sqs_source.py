@@ -215,6 +215,20 @@ def test_each_failed_entry_of_a_batch_is_tried_again():
     assert all(len(c[2]["Entries"]) <= 10 for c in queue.calls if c[1] == "DeleteMessageBatch")
 
 
+def test_a_dead_letter_is_copied_once():
+    """The copy is made, the deletion fails and is tried again: the dead-letter queue has the message once."""
+    queue = ScriptedSqs([scripted_message(1)])
+    MockApi("--latency", "1ms", "--errors", "100%:422:1ms")
+    policy = json.dumps({"deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": 3})
+    queue.faults["GetQueueAttributes"] = lambda _: {"Attributes": {"RedrivePolicy": policy}}
+    queue.faults["SendMessage"] = lambda body: {"MessageId": "copy", "MD5OfMessageBody": md5(body["MessageBody"])}
+    queue.faults["DeleteMessageBatch"] = lambda body: None if queue.count("DeleteMessageBatch") > 3 else {
+        "Successful": [], "Failed": [{"Id": e["Id"], "Code": "InternalError", "SenderFault": False} for e in body["Entries"]]}
+    scripted_worker()
+    wait_until(lambda: queue.deleted == ["handle-1"], 30, "deleted in the end")
+    assert queue.count("SendMessage") == 1, queue.count("SendMessage")
+
+
 def test_a_body_that_does_not_fit_its_md5_is_not_called():
     queue, api = ScriptedSqs([scripted_message(1, md5_of="something else")]), MockApi("--latency", "1ms")
     daemon = scripted_worker()
