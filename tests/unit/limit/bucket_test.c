@@ -138,6 +138,23 @@ static void test_resize_with_calls_under_way(void **state)
     limit_free(limit);
 }
 
+/* More arrived than the bucket holds by now: what is owed is owed after another resize as well. */
+static void test_resize_forgives_nothing(void **state)
+{
+    (void)state;
+    struct limit *limit = limit_at_zero(bucket_of(5, S, 4));
+    const mono_ns now = 100 * S;
+    start(limit, 4, now);
+    resize(limit, 5, 1, now);
+    limit_arrived(limit, 4, now, now); /* three more than one */
+    assert_waits(limit, 1, now, LIMIT_REASON_PERMIT, now + 4 * TOKEN);
+    resize(limit, 10, 1, now);
+    assert_waits(limit, 1, now, LIMIT_REASON_PERMIT, now + 2 * TOKEN);
+    resize(limit, 10, 3, now);
+    assert_waits(limit, 1, now, LIMIT_REASON_PERMIT, now + 2 * TOKEN);
+    limit_free(limit);
+}
+
 static void test_the_largest_buckets(void **state)
 {
     (void)state;
@@ -173,6 +190,7 @@ int main(void)
         cmocka_unit_test(test_guard_and_refund),
         cmocka_unit_test(test_resize_keeps_the_level),
         cmocka_unit_test(test_resize_with_calls_under_way),
+        cmocka_unit_test(test_resize_forgives_nothing),
         cmocka_unit_test(test_the_largest_buckets),
     };
     return cmocka_run_group_tests_name("bucket", tests, NULL, NULL);
