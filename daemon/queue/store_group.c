@@ -15,6 +15,7 @@ struct group {
     struct list ops;    /* of this turn */
     struct list served; /* waiters that got something in it */
     bool alone;         /* one operation, nothing else: waiters must not make it fail */
+    struct queue *only; /* alone: these waiters and nothing else; NULL: none */
 };
 
 static void op_finish(struct store *store, struct store_op *op)
@@ -266,8 +267,9 @@ static int group_run(struct store *store, struct group *group)
     }
     LIST_FOR(&store->waiting_queues, node)
     {
-        if (rc == 0 && !group->alone) {
-            rc = serve_queue(store, group, LIST_ENTRY(node, struct queue, waiting));
+        struct queue *queue = LIST_ENTRY(node, struct queue, waiting);
+        if (rc == 0 && (!group->alone || queue == group->only)) {
+            rc = serve_queue(store, group, queue);
         }
     }
     /* A later operation of this turn may have brought what an earlier one wanted to wait for. */
@@ -400,19 +402,24 @@ static void execute_singly(struct store *store, struct list *ops)
             first_error = first_error != 0 || rc == ERR_NOMEM ? first_error : rc;
         }
     }
-    group.alone = false; /* then those who wait, together */
-    int rc = group_execute(store, &group);
-    note_group(store, first_error != 0 ? first_error : rc, changes_before);
+    /* Then those who wait, queue by queue. A rollback may put a queue at the end of the list. */
+    for (size_t count = store->waiting_queues.count; count > 0; count--) {
+        node = list_pop(&store->waiting_queues);
+        list_push(&store->waiting_queues, node);
+        group.only = LIST_ENTRY(node, struct queue, waiting);
+        int rc = group_execute(store, &group);
+        first_error = first_error != 0 ? first_error : rc;
+    }
+    note_group(store, first_error, changes_before);
 }
 
 void store_execute(struct store *store, struct list *ops)
 {
     int64_t changes_before = db_changes(&store->engine.db);
-    if (store->degraded && ops->count > 0) {
-        execute_singly(store, ops);
-        return;
-    }
-    if (store->degraded && loop_now() < store->next_retry) {
+    if (store->degraded) {
+        if (ops->count > 0 || loop_now() >= store->next_retry) {
+            execute_singly(store, ops);
+        }
         return;
     }
     struct group group = {.alone = false};

@@ -259,10 +259,10 @@ static void test_long_poll_woken_by_delay_and_lease(void **state)
 {
     struct fixture *f = *state;
     struct sqs_send_message_in send = send_in("later", 1);
+    mono_ns start_ns = loop_now();
     assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
     struct sqs_receive_in receive = receive_in(20);
     receive.visibility_timeout = (struct sqs_int){true, 1};
-    mono_ns start_ns = loop_now();
     for (int i = 1; i <= 2; i++) { /* the delay, then the first receive's lease */
         struct call *call = start(f, SQS_RECEIVE_MESSAGE, &receive);
         run_until(f, &call->order, 1);
@@ -624,7 +624,11 @@ static void test_waiter_that_fails_fails_alone(void **state)
         store_stats(f->store, &stats);
     }
     loop_timer_clear(f->loop, &f->timer);
+    struct hold_call *other = start_hold(f, "other", 5);
     assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    run_until(f, &other->order, 1); /* nor those who wait for another queue */
+    assert_int_equal(other->hold.count, 1);
+    hold_free(other);
     assert_int_equal(hold->order, 0);
     store_hold_cancel(f->store, &hold->hold);
     run_until(f, &hold->order, 1);
