@@ -25,6 +25,7 @@ struct metric_family {
     uint32_t bound_count;
     struct list series;
     struct metric *overflow; /* on series too; NULL until the registry is full */
+    struct list_node *found; /* in series: the last one asked for; NULL: none yet */
 };
 
 struct metrics {
@@ -145,10 +146,14 @@ static struct metric *series_overflow(struct metric_family *family)
 
 struct metric *metric_series(struct metric_family *family, const char *const *label_values)
 {
-    LIST_FOR(&family->series, node)
-    {
+    struct list_node *node = family->found != NULL ? family->found : &family->series.head;
+
+    /* From there on: a collector asks for all of them, each time in the same order. */
+    for (size_t left = family->series.count; left > 0; left--) {
+        node = node->next != &family->series.head ? node->next : family->series.head.next;
         struct metric *metric = LIST_ENTRY(node, struct metric, node);
         if (labels_equal(metric, label_values)) {
+            family->found = node;
             return metric;
         }
     }
