@@ -264,8 +264,10 @@ def test_pid_one():
     api = MockApi("--latency", "10ms")
     pathlib.Path("one.json").write_text(json.dumps(config(window(50))))
     os.mkdir("one-data", 0o700)
-    wrapper = Program(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", BUILD / "sluice", "run", "--config", "one.json",
-                       "--data-dir", pathlib.Path("one-data").resolve()], "pid-one")
+    # In a chroot whose / is no mount point nothing can be mounted for the container alone.
+    root_is_mounted = any(line.split()[4] == "/" for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines())
+    wrapper = Program(["unshare", "--pid", "--fork", *(["--mount-proc"] if root_is_mounted else []), "--kill-child=SIGKILL",
+                       BUILD / "sluice", "run", "--config", "one.json", "--data-dir", pathlib.Path("one-data").resolve()], "pid-one")
     wait_until(lambda: up(), 20, "ready")
     send_jobs(9324, "jobs", 3)
     wait_until(lambda: api.stats()["delivered"] == 3, 20, "three calls")
