@@ -164,6 +164,18 @@ struct metric *metric_series(struct metric_family *family, const char *const *la
     return series_new(family, label_values);
 }
 
+void metric_family_clear(struct metric_family *family)
+{
+    struct list_node *node;
+
+    family->metrics->series_count -= (uint32_t)family->series.count - (family->overflow != NULL);
+    while ((node = list_pop(&family->series)) != NULL) {
+        metric_free(LIST_ENTRY(node, struct metric, node));
+    }
+    family->overflow = NULL;
+    family->found = NULL;
+}
+
 void metric_add(struct metric *metric, double value)
 {
     SL_ASSERT(metric->family->type != METRIC_HISTOGRAM);

@@ -12,6 +12,7 @@ struct queue_metrics {
     struct loop *loop;
     struct metrics_collector collector;
     struct store_queue_stats *stats; /* QUEUES_SHOWN_MAX of them */
+    uint64_t names_hash;             /* of the queues shown last */
     struct metric_family *messages, *oldest, *sent, *received, *deleted, *dead_lettered, *expired;
     struct metric *commits, *operations, *longest_commit, *error, *longest_turn;
 };
@@ -34,6 +35,37 @@ static void collect_queue(struct queue_metrics *qm, const struct store_queue_sta
     metric_set(metric_series(qm->expired, name), (double)s->expired);
 }
 
+/* FNV-1a over the names, each with its NUL. */
+static uint64_t hash_of_names(const struct store_queue_stats *stats, uint32_t count)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const char *c = stats[i].name;
+        do {
+            hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+        } while (*c++ != '\0');
+    }
+    return hash;
+}
+
+/* A deleted queue must not go on with its last figures: an alert on them would never end. */
+static void forget_deleted(struct queue_metrics *qm, uint32_t count)
+{
+    struct metric_family *const families[] = {qm->messages, qm->oldest,  qm->sent,
+                                              qm->received, qm->deleted, qm->dead_lettered,
+                                              qm->expired};
+    uint64_t hash = hash_of_names(qm->stats, count);
+
+    if (hash == qm->names_hash) {
+        return;
+    }
+    qm->names_hash = hash;
+    for (size_t i = 0; i < SL_COUNT(families); i++) {
+        metric_family_clear(families[i]);
+    }
+}
+
 static void collect(void *context)
 {
     struct queue_metrics *qm = context;
@@ -41,6 +73,7 @@ static void collect(void *context)
     struct loop_stats loop;
     uint32_t count = store_queue_stats(qm->store, qm->stats, QUEUES_SHOWN_MAX);
 
+    forget_deleted(qm, count < QUEUES_SHOWN_MAX ? count : QUEUES_SHOWN_MAX);
     for (uint32_t i = 0; i < count && i < QUEUES_SHOWN_MAX; i++) {
         collect_queue(qm, &qm->stats[i]);
     }

@@ -19,11 +19,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+RUNNING = set()
 TIMEOUT_S = 240 + 10 * int(os.environ.get("SLUICE_KILLS", "0"))
 
 
@@ -61,6 +63,7 @@ def spawn(test_id, directory, env):
     with open(directory / "output", "wb") as output:
         child = subprocess.Popen(command, cwd=directory, env=env, stdin=subprocess.DEVNULL, stdout=output,
                                  stderr=subprocess.STDOUT, start_new_session=True)
+        RUNNING.add(child)
         try:
             return child.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -68,6 +71,17 @@ def spawn(test_id, directory, env):
             child.wait()
             output.write(b"\ntimed out\n")
             return 1
+        finally:
+            RUNNING.discard(child)
+
+
+def interrupt_running(number):
+    """SIGINT: a test ends what it started. SIGKILL: it does not."""
+    for child in list(RUNNING):
+        try:
+            os.killpg(child.pid, number) if number == signal.SIGKILL else child.send_signal(number)
+        except ProcessLookupError:
+            pass
 
 
 def attempt(test_id, options):
@@ -80,6 +94,17 @@ def attempt(test_id, options):
     text = (directory / "output").read_text(errors="replace")
     shutil.rmtree(directory, ignore_errors=True)
     return test_id, code, text, time.monotonic() - began
+
+
+def show(result, counts):
+    test_id, code, text, seconds = result
+    code = code if code in counts else 1
+    counts[code] += 1
+    print(f"{ {0: 'ok  ', 1: 'FAIL', 77: 'SKIP'}[code] } {test_id} ({seconds:.1f} s)", flush=True)
+    lines = text.strip().split("\n")
+    shown = lines[-60:] if code == 1 else [line for line in lines if line.startswith(("SKIP", "figure"))]
+    for line in shown:
+        print("     " + line, flush=True)
 
 
 def main():
@@ -100,16 +125,20 @@ def main():
         print("\n".join(t[0] for t in tests))
         return 0
     counts = {0: 0, 1: 0, 77: 0}
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    pool = concurrent.futures.ThreadPoolExecutor(options.jobs)
+    try:
         for future in concurrent.futures.as_completed([pool.submit(attempt, t[0], options) for t in tests]):
-            test_id, code, text, seconds = future.result()
-            code = code if code in counts else 1
-            counts[code] += 1
-            print(f"{ {0: 'ok  ', 1: 'FAIL', 77: 'SKIP'}[code] } {test_id} ({seconds:.1f} s)", flush=True)
-            lines = text.strip().split("\n")
-            shown = lines[-60:] if code == 1 else [line for line in lines if line.startswith(("SKIP", "figure"))]
-            for line in shown:
-                print("     " + line, flush=True)
+            show(future.result(), counts)
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        interrupt_running(signal.SIGINT)
+        last = threading.Timer(15, interrupt_running, [signal.SIGKILL])
+        last.start()
+        pool.shutdown(wait=True)
+        last.cancel()
+        print("interrupted")
+        return 130
     print(f"{counts[0]} passed, {counts[1]} failed, {counts[77]} skipped")
     return 1 if counts[1] or not counts[0] else 0
 

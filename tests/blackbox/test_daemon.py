@@ -222,6 +222,19 @@ def test_alert_metrics_exist():
     assert daemon.stop() == 0
 
 
+def test_a_deleted_queue_leaves_the_metrics():
+    daemon = Daemon()
+    for name in ("a", "b"):
+        daemon.sqs("CreateQueue", QueueName=name)
+        send_jobs(9324, name, 3)
+    assert daemon.metric('sluice_queue_messages{queue="a",state="visible"}') == 3
+    daemon.sqs("DeleteQueue", QueueUrl="a")
+    wait_until(lambda: not [k for k in daemon.metrics() if 'queue="a"' in k], 10, "no series of the deleted queue")
+    assert daemon.metric('sluice_queue_messages{queue="b",state="visible"}') == 3
+    assert daemon.metric('sluice_queue_sent_total{queue="b"}') == 3
+    assert daemon.stop() == 0
+
+
 def test_log_is_json_and_without_bodies():
     api = MockApi("--latency", "1ms")
     daemon = Daemon(config(window(100)))

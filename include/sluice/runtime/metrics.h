@@ -39,6 +39,10 @@ void metric_family_bounds(struct metric_family *family, const double *bounds, ui
  * the family's overflow series (every label "other") is returned. */
 struct metric *metric_series(struct metric_family *family, const char *const *label_values);
 
+/* Forgets all series of the family, for those whose labels come and go; pointers to them are
+ * invalid. */
+void metric_family_clear(struct metric_family *family);
+
 void metric_add(struct metric *metric, double value); /* counter, gauge */
 void metric_set(struct metric *metric, double value); /* gauge; counter only to mirror a total */
 void metric_observe(struct metric *metric, double value); /* histogram */

@@ -144,6 +144,14 @@ static void test_bounded(void **state)
     struct seen seen = {0};
     metrics_visit(metrics, &visitor, &seen);
     assert_int_equal(seen.samples, METRIC_SERIES_MAX + 2);
+    /* What is forgotten makes room again, in any family. */
+    metric_family_clear(first);
+    struct metric *again = metric_series(second, (const char *const[]){"y"});
+    assert_true(again != metric_series(second, (const char *const[]){"z"}));
+    assert_true(metric_value(metric_series(first, (const char *const[]){"1"})) == 0);
+    struct seen after = {0};
+    metrics_visit(metrics, &visitor, &after);
+    assert_int_equal(after.samples, 4);
     metrics_free(metrics);
 }
 
