@@ -4,6 +4,7 @@
 usage: demo.py SLUICE [--json] [--keep]       (scripts/demo builds it and starts this)
 """
 import argparse
+import ctypes
 import http.client
 import json
 import os
@@ -53,11 +54,16 @@ class Say:
         print(end="\n" if self.live else "", file=self.out, flush=True)
 
 
-def spawn(command, directory):
+def end_with_parent():
+    """In the child: whatever kills the demo ends it, too."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def spawn(command, directory, keep=False):
     """A program in a session of its own: Ctrl-C is for the demo, which ends it."""
     with open(directory / f"{command[1]}.log", "wb") as log:
         child = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                 start_new_session=True)
+                                 start_new_session=True, preexec_fn=None if keep else end_with_parent)
     CHILDREN.append(child)
     return child
 
@@ -105,8 +111,8 @@ def get(port, path, method="GET"):
 class Stage:
     """One mock API and one sluice, in a directory of their own."""
 
-    def __init__(self, binary, directory, limited, concurrency):
-        self.binary, self.directory, self.children = binary, directory, []
+    def __init__(self, binary, directory, limited, concurrency, keep=False):
+        self.binary, self.directory, self.keep, self.children = binary, directory, keep, []
         directory.mkdir()
         self.api, self.sqs, self.http = free_port(), free_port(), free_port()
         config = {
@@ -125,7 +131,7 @@ class Stage:
         self.wait(lambda: get(self.api, "/stats")[0] == 200 and get(self.http, "/readyz")[0] == 200)
 
     def spawn(self, *args):
-        self.children.append(spawn([self.binary, *args], self.directory))
+        self.children.append(spawn([self.binary, *args], self.directory, self.keep))
 
     def wait(self, condition, seconds=20):
         deadline = time.monotonic() + seconds
@@ -250,7 +256,7 @@ def show(options, binary, top, say):
     """The whole demo; returns its exit code."""
     say(f"An API that takes {LIMIT} calls in any second and 600 ms each (lognormal, cv 1),\nand a burst of {JOBS} jobs.\n\n"
         f"1. sluice, {LIMIT} per second, concurrency 8")
-    stage = Stage(binary, top / "sluice", True, 8)
+    stage = Stage(binary, top / "sluice", True, 8, options.keep)
     stage.send(say)
     stage.drain(say)
     first = result(stage.stats())
