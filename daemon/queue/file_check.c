@@ -144,15 +144,14 @@ static const char *query_text(sqlite3 *handle, const char *sql, char *out, size_
 }
 
 /* Reads the pages that every operation will need: schema, roots, both ends of tables and index. */
-static bool edges_are_readable(sqlite3 *handle)
+static bool edges_are_readable(sqlite3 *handle, uint32_t version)
 {
-    static const char *const probes[] = {
+    const char *const probes[] = {
         "SELECT count(*) FROM (SELECT id FROM messages ORDER BY id LIMIT 1)",
         "SELECT count(*) FROM (SELECT body FROM messages ORDER BY id DESC LIMIT 1)",
-        "SELECT count(*) FROM (SELECT space FROM messages INDEXED BY messages_due"
-        " WHERE space > 0 ORDER BY space, visible_at LIMIT 1)",
-        "SELECT count(*) FROM (SELECT space FROM messages INDEXED BY messages_due"
-        " WHERE space > 0 ORDER BY space DESC, visible_at DESC LIMIT 1)",
+        "SELECT count(*) FROM (SELECT 1 FROM messages INDEXED BY messages_due LIMIT 1)",
+        version == 1 ? "SELECT count(*) FROM (SELECT max(space) FROM messages)"
+                     : "SELECT count(*) FROM (SELECT max(lane) FROM messages)",
         "SELECT count(*) FROM queues",
         "SELECT count(*) FROM queue_attributes",
         "SELECT count(*) FROM spaces",
@@ -171,7 +170,7 @@ static int content_check(sqlite3 *handle, const char *path, const struct glance 
                          struct error *e)
 {
     char text[128];
-    if (!edges_are_readable(handle)) {
+    if (!edges_are_readable(handle, read_u32(glance->header + 60))) {
         int rc = db_error(sqlite3_errcode(handle));
         if (rc == ERR_BUSY || rc == ERR_NOMEM || rc == ERR_IO) {
             return error_set(e, rc, path, "the queue file cannot be read: %s",

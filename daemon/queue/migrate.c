@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* steps[n] brings version n + 1 to n + 2. */
-static const char *const steps[SCHEMA_VERSION] = {NULL};
+static const char *const steps[SCHEMA_VERSION] = {schema_from_1_to_2};
 
 static int exec(sqlite3 *handle, const char *sql)
 {

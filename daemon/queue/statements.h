@@ -34,26 +34,26 @@
        "SELECT id, enqueued_at FROM messages WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1")      \
     XX(SPACE_LAST_MESSAGE, "SELECT id, enqueued_at FROM messages WHERE id >= ?1 AND id < ?2"       \
                            " ORDER BY id DESC LIMIT 1")                                            \
-    XX(SPACE_COUNT, "SELECT count(*) FROM messages WHERE space = ?1")                              \
+    XX(SPACE_COUNT, "SELECT count(*) FROM messages WHERE lane = ?1")                               \
     XX(SPACE_RELEASE_HELD,                                                                         \
-       "UPDATE messages SET visible_at = enqueued_at WHERE space = ?1 AND visible_at >= ?2")       \
+       "UPDATE messages SET visible_at = enqueued_at WHERE lane = ?1 AND visible_at >= ?2")        \
     XX(SPACE_DUE_BETWEEN, "SELECT receive_count FROM messages"                                     \
-                          " WHERE space = ?1 AND visible_at > ?2 AND visible_at <= ?3")            \
-    XX(SPACE_NEXT_DUE, "SELECT visible_at FROM messages WHERE space = ?1 AND visible_at > ?2"      \
+                          " WHERE lane = ?1 AND visible_at > ?2 AND visible_at <= ?3")             \
+    XX(SPACE_NEXT_DUE, "SELECT visible_at FROM messages WHERE lane = ?1 AND visible_at > ?2"       \
                        " ORDER BY visible_at LIMIT 1")                                             \
-    XX(SPACE_OLDEST_READY, "SELECT sent_at FROM messages WHERE space = ?1 AND visible_at <= ?2"    \
+    XX(SPACE_OLDEST_READY, "SELECT sent_at FROM messages WHERE lane = ?1 AND visible_at <= ?2"     \
                            " ORDER BY visible_at LIMIT 1")                                         \
     XX(SPACE_AGED, "SELECT id, enqueued_at, visible_at, receive_count FROM messages"               \
                    " WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3")                             \
     XX(SPACE_READY,                                                                                \
        "SELECT id, receive_count, enqueued_at, first_received_at, sent_at, message_id, source,"    \
        " group_id, trace_header, attributes, body FROM messages"                                   \
-       " WHERE space = ?1 AND visible_at <= ?2 ORDER BY visible_at, id LIMIT ?3")                  \
+       " WHERE lane = ?1 AND visible_at <= ?2 ORDER BY visible_at, id LIMIT ?3")                   \
     XX(SPACE_REAP, "DELETE FROM messages WHERE id >= ?1 AND id < ?2")                              \
     XX(MESSAGE_INSERT,                                                                             \
-       "INSERT INTO messages (id, space, visible_at, receive_count, token, received_at,"           \
-       " first_received_at, enqueued_at, sent_at, message_id, group_id, trace_header,"             \
-       " attributes, body) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")      \
+       "INSERT INTO messages (id, lane, visible_at, receive_count, token, received_at,"            \
+       " first_received_at, enqueued_at, sent_at, group_key, message_id, group_id, trace_header,"  \
+       " attributes, body) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?5, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11)")   \
     XX(MESSAGE_STATE,                                                                              \
        "SELECT visible_at, receive_count, token, received_at, enqueued_at FROM messages"           \
        " WHERE id = ?1")                                                                           \
@@ -62,7 +62,7 @@
        " first_received_at = ?6 WHERE id = ?1")                                                    \
     XX(MESSAGE_SHOW, "UPDATE messages SET visible_at = ?2, receive_count = ?3 WHERE id = ?1")      \
     XX(MESSAGE_MOVE,                                                                               \
-       "UPDATE messages SET id = ?2, space = ?3, visible_at = ?4, enqueued_at = ?5, source = ?6,"  \
+       "UPDATE messages SET id = ?2, lane = ?3, visible_at = ?4, enqueued_at = ?5, source = ?6,"   \
        " token = ?7 WHERE id = ?1")                                                                \
     XX(MESSAGE_DELETE, "DELETE FROM messages WHERE id = ?1")
 

@@ -47,7 +47,7 @@ static void test_plans(void **state)
         check_plan(kit->engine.db.handle, "(expected)", "SELECT 1 FROM messages WHERE sent_at = 1"),
         1);
     assert_int_equal(check_plan(kit->engine.db.handle, "(expected)",
-                                "SELECT 1 FROM messages WHERE space = 1 ORDER BY token"),
+                                "SELECT 1 FROM messages WHERE lane = 1 ORDER BY token"),
                      1);
 }
 
