@@ -1,6 +1,7 @@
 #include "engine_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- what a start reads ---- */
 
@@ -99,20 +100,36 @@ static int read_clock(struct engine *engine, int64_t *newest_ms)
 
 /* ---- what a start does ---- */
 
-static int release_held(struct engine *engine, struct queue *queue)
+/* Messages without a group lie in the one lane, those with a group in the other. */
+static void lanes_of(const struct queue *queue, int64_t lanes[2])
 {
-    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_RELEASE_HELD);
-    sqlite3_bind_int64(s, 1, queue->space);
-    sqlite3_bind_int64(s, 2, SCHEMA_HELD);
-    return db_run(s);
+    lanes[0] = queue->space;
+    lanes[1] = -queue->space;
 }
 
-/* The one place that counts rows: once per start, in the index. */
-static int count_messages(struct engine *engine, struct queue *queue)
+static int release_held(struct engine *engine, struct queue *queue, uint64_t *ret_released)
 {
-    struct queue_state *state = &queue->state;
+    int64_t lanes[2];
+    int rc = 0;
+    lanes_of(queue, lanes);
+    *ret_released = 0;
+    for (size_t i = 0; i < SL_COUNT(lanes) && rc == 0; i++) {
+        int64_t before = db_changes(&engine->db);
+        sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_RELEASE_HELD);
+        sqlite3_bind_int64(s, 1, lanes[i]);
+        sqlite3_bind_int64(s, 2, SCHEMA_HELD);
+        rc = db_run(s);
+        *ret_released += (uint64_t)(db_changes(&engine->db) - before);
+    }
+    return rc;
+}
+
+static int count_lane(struct engine *engine, struct queue *queue, int64_t lane)
+{
+    uint64_t *counts = queue->state.counts;
+    uint64_t hidden = 0;
     sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_COUNT);
-    sqlite3_bind_int64(s, 1, queue->space);
+    sqlite3_bind_int64(s, 1, lane);
     int rc = db_step(s);
     if (rc < 0) {
         return rc;
@@ -120,17 +137,49 @@ static int count_messages(struct engine *engine, struct queue *queue)
     uint64_t total = (uint64_t)sqlite3_column_int64(s, 0);
     db_reset(s);
     s = db_use(&engine->db, STATEMENT_SPACE_DUE_BETWEEN);
-    sqlite3_bind_int64(s, 1, queue->space);
+    sqlite3_bind_int64(s, 1, lane);
     sqlite3_bind_int64(s, 2, engine->now);
     sqlite3_bind_int64(s, 3, SCHEMA_HELD - 1);
     while ((rc = db_step(s)) == 1) {
-        state->counts[sqlite3_column_int64(s, 0) > 0 ? QUEUE_LEASED : QUEUE_DELAYED]++;
+        counts[sqlite3_column_int64(s, 0) > 0 ? QUEUE_LEASED : QUEUE_DELAYED]++;
+        hidden++;
     }
-    state->counts[QUEUE_VISIBLE] =
-        total - state->counts[QUEUE_LEASED] - state->counts[QUEUE_DELAYED];
+    counts[QUEUE_VISIBLE] += total - hidden;
+    return rc;
+}
+
+/* The one place that counts rows: at the start after an end that was not clean, in the index. */
+static int count_messages(struct engine *engine, struct queue *queue)
+{
+    struct queue_state *state = &queue->state;
+    int64_t lanes[2];
+    int rc = 0;
+    lanes_of(queue, lanes);
+    memset(state->counts, 0, sizeof(state->counts));
+    for (size_t i = 0; i < SL_COUNT(lanes) && rc == 0; i++) {
+        rc = count_lane(engine, queue, lanes[i]);
+    }
     state->advanced_to = engine->now;
     state->next_due = engine->now; /* lower bounds: looked up when first needed */
-    state->next_expiry = total > 0 ? engine->now : QUEUE_NEVER;
+    state->next_expiry = queue_total(queue) > 0 ? engine->now : QUEUE_NEVER;
+    return rc;
+}
+
+static int start_queue(struct engine *engine, struct queue *queue)
+{
+    uint64_t released = 0;
+    int taken = engine_closing_take(engine, queue);
+    if (taken < 0) {
+        return taken;
+    }
+    int rc = release_held(engine, queue, &released);
+    if (rc == 0 && taken == 0) {
+        return count_messages(engine, queue);
+    }
+    queue->state.counts[QUEUE_VISIBLE] += released;
+    if (released > 0) {
+        queue->state.next_expiry = engine->now; /* the sweep passed them by */
+    }
     return rc;
 }
 
@@ -154,17 +203,19 @@ static int read_spaces(struct engine *engine)
 static int start_queues(struct engine *engine, wall_ms wall)
 {
     int rc = engine_begin(engine, engine->now, wall);
+    engine->next_expiry = QUEUE_NEVER;
     LIST_FOR(&engine->queues, node)
     {
         struct queue *queue = LIST_ENTRY(node, struct queue, node);
-        rc = rc != 0 ? rc : release_held(engine, queue);
-        rc = rc != 0 ? rc : count_messages(engine, queue);
+        rc = rc != 0 ? rc : start_queue(engine, queue);
+        if (queue->state.next_expiry < engine->next_expiry) {
+            engine->next_expiry = queue->state.next_expiry;
+        }
     }
     if (rc != 0) {
         engine_rollback(engine);
         return rc;
     }
-    engine->next_expiry = engine->now;
     return engine_commit(engine);
 }
 
@@ -195,13 +246,19 @@ int engine_open(struct engine *engine, const struct engine_config *config, struc
         (void)error_set(e, rc, config->path, "the queue file cannot be used: %s",
                         sqlite3_errmsg(engine->db.handle));
         engine_close(engine);
+        return rc;
     }
-    return rc;
+    engine->started = true;
+    return 0;
 }
 
 void engine_close(struct engine *engine)
 {
     struct list_node *node;
+    if (engine->started) {
+        engine_closing_write(engine);
+        engine->started = false;
+    }
     while ((node = list_pop(&engine->queues)) != NULL) {
         struct queue *queue = LIST_ENTRY(node, struct queue, node);
         queue_definition_free(queue->definition);
