@@ -32,6 +32,7 @@ static int read_space(struct engine *engine, struct queue *queue)
         return rc == 0 ? ERR_CORRUPT : rc;
     }
     queue->space = sqlite3_column_int64(s, 0);
+    queue->state.reserved = sqlite3_column_int64(s, 1);
     db_reset(s);
     return 0;
 }
@@ -52,6 +53,9 @@ static int read_last(struct engine *engine, struct queue *queue, int64_t *newest
         db_reset(s);
         rc = 0;
     }
+    if (queue->next_sequence < queue->state.reserved) {
+        queue->next_sequence = queue->state.reserved;
+    }
     return rc;
 }
 
@@ -64,6 +68,7 @@ static int read_queues(struct engine *engine, int64_t *newest_ms)
         struct queue *queue = MEM_NEW(struct queue);
         queue->id = sqlite3_column_int64(s, 0);
         str_copy(queue->name, sizeof(queue->name), db_column(s, 1));
+        queue->fifo = sqs_queue_name_is_fifo(queue_name(queue));
         queue->created_at = sqlite3_column_int64(s, 2);
         wall_ms modified_at = sqlite3_column_int64(s, 3);
         list_init(&queue->waiters);
@@ -100,34 +105,57 @@ static int read_clock(struct engine *engine, int64_t *newest_ms)
 
 /* ---- what a start does ---- */
 
-/* Messages without a group lie in the one lane, those with a group in the other. */
-static void lanes_of(const struct queue *queue, int64_t lanes[2])
+/* One message that the last process held; 1: there was one. */
+static int release_one(struct engine *engine, struct queue *queue, int64_t lane)
 {
-    lanes[0] = queue->space;
-    lanes[1] = -queue->space;
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_HELD);
+    sqlite3_bind_int64(s, 1, lane);
+    sqlite3_bind_int64(s, 2, SCHEMA_HELD);
+    int rc = db_step(s);
+    if (rc != 1) {
+        return rc;
+    }
+    int64_t row_id = sqlite3_column_int64(s, 0);
+    int64_t receive_count = sqlite3_column_int64(s, 1);
+    int64_t enqueued_at = sqlite3_column_int64(s, 2);
+    int64_t group_key = sqlite3_column_int64(s, 3);
+    db_reset(s);
+    s = db_use(&engine->db, STATEMENT_MESSAGE_SHOW);
+    sqlite3_bind_int64(s, 1, row_id);
+    sqlite3_bind_int64(s, 2, enqueued_at);
+    sqlite3_bind_int64(s, 3, receive_count);
+    rc = db_run(s);
+    rc = rc != 0 ? rc : engine_group_refresh(engine, queue, group_key);
+    return rc != 0 ? rc : 1;
 }
 
 static int release_held(struct engine *engine, struct queue *queue, uint64_t *ret_released)
 {
-    int64_t lanes[2];
+    const int64_t lanes[2] = {queue->space, -queue->space};
     int rc = 0;
-    lanes_of(queue, lanes);
     *ret_released = 0;
-    for (size_t i = 0; i < SL_COUNT(lanes) && rc == 0; i++) {
-        int64_t before = db_changes(&engine->db);
-        sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_RELEASE_HELD);
-        sqlite3_bind_int64(s, 1, lanes[i]);
-        sqlite3_bind_int64(s, 2, SCHEMA_HELD);
-        rc = db_run(s);
-        *ret_released += (uint64_t)(db_changes(&engine->db) - before);
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        while ((rc = release_one(engine, queue, lanes[i])) == 1) {
+            (*ret_released)++;
+        }
     }
     return rc;
 }
 
+static int look_for_groups(struct engine *engine, struct queue *queue)
+{
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_GROUP_ANY);
+    sqlite3_bind_int64(s, 1, queue->space);
+    int rc = db_step(s);
+    queue->has_groups = rc == 1;
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/* The one place that counts rows: at the start after an end that was not clean, in the index. */
 static int count_lane(struct engine *engine, struct queue *queue, int64_t lane)
 {
-    uint64_t *counts = queue->state.counts;
-    uint64_t hidden = 0;
+    struct queue_state *state = &queue->state;
     sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_COUNT);
     sqlite3_bind_int64(s, 1, lane);
     int rc = db_step(s);
@@ -135,30 +163,26 @@ static int count_lane(struct engine *engine, struct queue *queue, int64_t lane)
         return rc;
     }
     uint64_t total = (uint64_t)sqlite3_column_int64(s, 0);
+    uint64_t waiting = 0;
     db_reset(s);
     s = db_use(&engine->db, STATEMENT_SPACE_DUE_BETWEEN);
     sqlite3_bind_int64(s, 1, lane);
     sqlite3_bind_int64(s, 2, engine->now);
     sqlite3_bind_int64(s, 3, SCHEMA_HELD - 1);
     while ((rc = db_step(s)) == 1) {
-        counts[sqlite3_column_int64(s, 0) > 0 ? QUEUE_LEASED : QUEUE_DELAYED]++;
-        hidden++;
+        state->counts[sqlite3_column_int64(s, 0) > 0 ? QUEUE_LEASED : QUEUE_DELAYED]++;
+        waiting++;
     }
-    counts[QUEUE_VISIBLE] += total - hidden;
+    state->counts[QUEUE_VISIBLE] += total - waiting;
     return rc;
 }
 
-/* The one place that counts rows: at the start after an end that was not clean, in the index. */
 static int count_messages(struct engine *engine, struct queue *queue)
 {
     struct queue_state *state = &queue->state;
-    int64_t lanes[2];
-    int rc = 0;
-    lanes_of(queue, lanes);
     memset(state->counts, 0, sizeof(state->counts));
-    for (size_t i = 0; i < SL_COUNT(lanes) && rc == 0; i++) {
-        rc = count_lane(engine, queue, lanes[i]);
-    }
+    int rc = count_lane(engine, queue, queue->space);
+    rc = rc != 0 ? rc : count_lane(engine, queue, -queue->space);
     state->advanced_to = engine->now;
     state->next_due = engine->now; /* lower bounds: looked up when first needed */
     state->next_expiry = queue_total(queue) > 0 ? engine->now : QUEUE_NEVER;
@@ -168,11 +192,9 @@ static int count_messages(struct engine *engine, struct queue *queue)
 static int start_queue(struct engine *engine, struct queue *queue)
 {
     uint64_t released = 0;
-    int taken = engine_closing_take(engine, queue);
-    if (taken < 0) {
-        return taken;
-    }
-    int rc = release_held(engine, queue, &released);
+    int rc = look_for_groups(engine, queue);
+    int taken = rc != 0 ? rc : engine_closing_take(engine, queue);
+    rc = taken < 0 ? taken : release_held(engine, queue, &released);
     if (rc == 0 && taken == 0) {
         return count_messages(engine, queue);
     }
@@ -203,19 +225,16 @@ static int read_spaces(struct engine *engine)
 static int start_queues(struct engine *engine, wall_ms wall)
 {
     int rc = engine_begin(engine, engine->now, wall);
-    engine->next_expiry = QUEUE_NEVER;
     LIST_FOR(&engine->queues, node)
     {
         struct queue *queue = LIST_ENTRY(node, struct queue, node);
         rc = rc != 0 ? rc : start_queue(engine, queue);
-        if (queue->state.next_expiry < engine->next_expiry) {
-            engine->next_expiry = queue->state.next_expiry;
-        }
     }
     if (rc != 0) {
         engine_rollback(engine);
         return rc;
     }
+    engine->next_expiry = engine->now; /* the first sweep looks which queues are due, if any */
     return engine_commit(engine);
 }
 
@@ -261,8 +280,7 @@ void engine_close(struct engine *engine)
     }
     while ((node = list_pop(&engine->queues)) != NULL) {
         struct queue *queue = LIST_ENTRY(node, struct queue, node);
-        queue_definition_free(queue->definition);
-        free(queue);
+        engine_queue_free(queue);
     }
     map_done(&engine->by_name);
     db_close(&engine->db);

@@ -211,6 +211,7 @@ static void test_retention_goes_on(void **state)
     assert_int_equal(query(kit, "SELECT count(*) FROM messages"), 1);
     assert_counts(kit, "jobs", 1, 0, 0);
     kit_reopen(kit);
+    kit_sweep(kit);
     assert_int_equal(kit->engine.next_expiry, KIT_WALL + RETENTION_MS / 2 + RETENTION_MS);
     kit->now_ms += RETENTION_MS;
     kit_sweep(kit);
