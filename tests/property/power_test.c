@@ -23,16 +23,23 @@
 #define HANDLES_MAX  64
 #define HELD_MAX     32
 #define CHANGES_MAX  512
-#define LIVE_MAX     150 /* a queue that has more is purged */
+#define LIVE_MAX     50 /* a queue that has more is purged */
 #define BODY_MAX     30000
 #define LIFE_MAX     12 /* transactions of an engine that nothing cuts off */
 
-enum { QUEUES = 3 };
+#define GROUPS        4
+#define REMEMBERED_MS 290000 /* of the five minutes that a deduplication id is remembered */
+
+enum { QUEUES = 4 };
 struct kind {
     const char *name;
-    bool fifo;
+    bool fifo, groups;
 };
-static const struct kind kinds[QUEUES] = {{"plain", false}, {"other", false}, {"third", false}};
+static const struct kind kinds[QUEUES] = {{"plain", false, false},
+                                          {"other", false, false},
+                                          {"tenants", false, true},
+                                          {"line.fifo", true, true}};
+static const char *const group_names[GROUPS] = {"a", "b", "c", "d"};
 
 struct change {
     int number;
@@ -47,7 +54,9 @@ struct run {
     /* what was acknowledged */
     bool *live; /* by number, which is the start of the body */
     int *queue_of;
+    int64_t *sent_at; /* acknowledged then; 0: not yet */
     int next_number;
+    int oldest_number[QUEUES]; /* sent to the queue of today, and not purged since */
     bool exists[QUEUES];
     uint64_t hash;
     /* what the transaction under way would change */
@@ -63,7 +72,7 @@ struct run {
     int held_queues[HELD_MAX], held_numbers[HELD_MAX];
     int held_count;
     char body[BODY_MAX + 1];
-    int64_t commits, rollbacks, clean_ends, opens_cut, completed;
+    int64_t commits, rollbacks, clean_ends, opens_cut, completed, again;
     char failure[640];
 };
 
@@ -173,20 +182,40 @@ static int act(struct run *run, enum sqs_action action, const void *input)
     return engine_run(&kit->engine, &kit->request);
 }
 
+/* Sent first or again, a number has the same body, group and deduplication id. */
+static struct sqs_send_entry entry_of_number(struct run *run, int number)
+{
+    const struct kind *kind = &kinds[run->queue_of[number]];
+    int len = snprintf(run->body, 16, "%d ", number);
+    run->body[len] = 'b';
+    len += number % 25 == 0 ? number * 7919 % (BODY_MAX - 16) : number % 200;
+    struct sqs_send_entry entry = {
+        .id = kit_text(&run->kit, "e"),
+        .body = {arena_dup(&run->kit.arena, run->body, (size_t)len), (size_t)len},
+    };
+    if (kind->groups) {
+        entry.group_id = str_from(group_names[number % GROUPS]);
+    }
+    if (kind->fifo) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "%d", number);
+        entry.deduplication_id = kit_text(&run->kit, id);
+    }
+    return entry;
+}
+
 static struct sqs_send_entry entry_of(struct run *run, int queue)
 {
     int number = run->next_number++;
     SL_ASSERT(number < NUMBERS_MAX);
-    int len = snprintf(run->body, 16, "%d ", number);
-    run->body[len] = 'b';
-    len += (int)(pick(run, 0, 9) == 0 ? pick(run, 0, BODY_MAX - 16) : pick(run, 0, 200));
     run->queue_of[number] = queue;
     change(run, number, true);
-    return (struct sqs_send_entry){
-        .id = kit_text(&run->kit, "e"),
-        .body = {arena_dup(&run->kit.arena, run->body, (size_t)len), (size_t)len},
-        .delay_seconds = {pick(run, 0, 4) == 0, pick(run, 0, 3)},
-    };
+    struct sqs_send_entry entry = entry_of_number(run, number);
+    if (!kinds[queue].fifo && pick(run, 0, 4) == 0) {
+        entry.delay_seconds.set = true;
+        entry.delay_seconds.value = pick(run, 0, 3);
+    }
+    return entry;
 }
 
 static int do_send(struct run *run, int queue)
@@ -231,6 +260,23 @@ static int do_receive(struct run *run, int queue)
         run->handle_queues[at] = queue;
         run->handle_numbers[at] = number_in(out->messages.items[i].body);
     }
+    return rc;
+}
+
+/* What was acknowledged and is remembered makes no second message. */
+static int do_send_again(struct run *run, int queue)
+{
+    int number = run->next_number - 1 - (int)pick(run, 0, 40);
+    if (!kinds[queue].fifo || number < run->oldest_number[queue] ||
+        run->queue_of[number] != queue || run->sent_at[number] == 0 ||
+        run->kit.now_ms - run->sent_at[number] > REMEMBERED_MS) {
+        return 0;
+    }
+    const struct sqs_send_message_in in = {.queue_url = kit_url(&run->kit, kinds[queue].name),
+                                           .entry = entry_of_number(run, number)};
+    int rc = act(run, SQS_SEND_MESSAGE, &in);
+    SL_ASSERT(rc != 0 || run->kit.request.error.code == SQS_OK);
+    run->again++;
     return rc;
 }
 
@@ -318,6 +364,7 @@ static int do_settle(struct run *run, int queue)
 static void change_all(struct run *run, int queue)
 {
     int changes = run->change_count;
+    run->oldest_number[queue] = run->next_number;
     for (int i = run->next_number - 1; i >= 0 && run->change_count < CHANGES_MAX; i--) {
         if (run->live[i] && run->queue_of[i] == queue) {
             change(run, i, false);
@@ -349,8 +396,15 @@ static int do_delete_queue(struct run *run, int queue)
 
 static int do_create_queue(struct run *run, int queue)
 {
-    const struct sqs_create_queue_in in = {.queue_name = kit_text(&run->kit, kinds[queue].name)};
+    struct sqs_pair fifo = {STR("FifoQueue"), STR("true")};
+    struct sqs_create_queue_in in = {.queue_name = kit_text(&run->kit, kinds[queue].name)};
+    if (kinds[queue].fifo) {
+        in.attributes.items = &fifo;
+        in.attributes.count = 1;
+        in.attributes.set = true;
+    }
     int rc = act(run, SQS_CREATE_QUEUE, &in);
+    SL_ASSERT(rc != 0 || run->kit.request.error.code == SQS_OK);
     run->next_exists[queue] = true;
     return rc;
 }
@@ -375,7 +429,7 @@ static const struct {
 } operations[] = {
     {do_send, 20},        {do_send_batch, 10}, {do_receive, 14}, {do_delete, 30},
     {do_change, 8},       {do_hold, 6},        {do_settle, 10},  {do_purge, 1},
-    {do_delete_queue, 1}, {do_reap, 6},        {do_sweep, 2},
+    {do_delete_queue, 1}, {do_reap, 6},        {do_sweep, 2},    {do_send_again, 12},
 };
 
 static uint64_t messages_in(struct run *run, int queue)
@@ -410,7 +464,9 @@ static int do_one(struct run *run)
 static void acknowledge(struct run *run)
 {
     for (int i = 0; i < run->change_count; i++) {
-        run->live[run->changes[i].number] = run->changes[i].live;
+        int number = run->changes[i].number;
+        run->live[number] = run->changes[i].live;
+        run->sent_at[number] = run->sent_at[number] != 0 ? run->sent_at[number] : run->kit.now_ms;
     }
     memcpy(run->exists, run->next_exists, sizeof(run->exists));
     run->hash = run->next_hash;
@@ -499,6 +555,25 @@ static bool bodies_agree(struct run *run, sqlite3 *handle)
     return there == 0 || found(run, "bodies", "an acknowledged message is lost, or there twice");
 }
 
+/* I7: a group's messages lie in the order they were sent in. */
+static bool order_agrees(struct run *run, sqlite3 *handle)
+{
+    static const char sql[] = "SELECT group_key, body FROM messages WHERE group_key > 0"
+                              " ORDER BY group_key, id";
+    sqlite3_stmt *s = NULL;
+    int64_t group = 0;
+    int last = -1;
+    bool ok = sqlite3_prepare_v2(handle, sql, -1, &s, NULL) == SQLITE_OK;
+    while (ok && sqlite3_step(s) == SQLITE_ROW) {
+        int number = number_in(db_column(s, 1));
+        ok = sqlite3_column_int64(s, 0) != group || number > last;
+        group = sqlite3_column_int64(s, 0);
+        last = number;
+    }
+    (void)sqlite3_finalize(s);
+    return ok || found(run, "order", "of a FIFO group");
+}
+
 static bool content_agrees(struct run *run, sqlite3 *handle)
 {
     uint64_t hash = hash_file(handle);
@@ -509,7 +584,7 @@ static bool content_agrees(struct run *run, sqlite3 *handle)
         return found(run, "content", "neither before nor after the last commit");
     }
     take_back(run);
-    return bodies_agree(run, handle);
+    return bodies_agree(run, handle) && order_agrees(run, handle);
 }
 
 /* Read through the log, which stays as it is. */
@@ -566,6 +641,23 @@ static bool counters_agree(struct run *run)
     return true;
 }
 
+/* A group is received from when its row says so. */
+static bool groups_agree(struct run *run)
+{
+    static const char wrong[] =
+        "SELECT count(*) FROM groups WHERE due_at IS NOT coalesce("
+        "(SELECT visible_at FROM messages WHERE group_key = groups.id ORDER BY id LIMIT 1),"
+        " (SELECT min(visible_at) FROM messages WHERE group_key = -groups.id))"
+        " AND space IN (SELECT id FROM spaces WHERE queue_id IS NOT NULL) AND ?1 = ?2";
+    static const char missing[] =
+        "SELECT count(*) FROM messages WHERE group_key <> 0 AND abs(group_key) NOT IN"
+        " (SELECT id FROM groups) AND id >> 40 IN (SELECT id FROM spaces WHERE queue_id IS NOT "
+        "NULL)"
+        " AND ?1 = ?2";
+    return (number_of(run, wrong, 0, 0) == 0 && number_of(run, missing, 0, 0) == 0) ||
+           found(run, "groups", "a row does not fit its messages");
+}
+
 static void set_pragmas(struct run *run)
 {
     char sql[64];
@@ -592,7 +684,7 @@ static bool life(struct run *run)
             return found(run, "start", e.text);
         }
     } else {
-        if (!power.dead && !counters_agree(run)) {
+        if (!power.dead && !(counters_agree(run) && groups_agree(run))) {
             return false;
         }
         set_pragmas(run);
@@ -623,6 +715,7 @@ static void run_init(struct run *run, uint64_t seed, int synchronous)
     rng_init(&power.rng, seed + 1);
     run->live = MEM_NEW_ARRAY(NUMBERS_MAX, bool);
     run->queue_of = MEM_NEW_ARRAY(NUMBERS_MAX, int);
+    run->sent_at = MEM_NEW_ARRAY(NUMBERS_MAX, int64_t);
     memset(run->body, 'b', BODY_MAX);
     kit_init(&run->kit);
     run->hash = hash_file(run->kit.engine.db.handle);
@@ -636,6 +729,7 @@ static void run_done(struct run *run)
     power_reset();
     free(run->live);
     free(run->queue_of);
+    free(run->sent_at);
 }
 
 static uint64_t seed_of_run(void)
@@ -665,12 +759,12 @@ static void test_power_cuts(void **state)
         }
     }
     (void)printf("%lld cuts (%lld at a start, %lld in a commit that was complete), %lld clean ends,"
-                 " %lld commits, %lld rollbacks; %lld writes lost, %lld torn\n",
+                 " %lld commits, %lld rollbacks, %lld sent again; %lld writes lost, %lld torn\n",
                  (long long)power.cuts, (long long)run.opens_cut, (long long)run.completed,
                  (long long)run.clean_ends, (long long)run.commits, (long long)run.rollbacks,
-                 (long long)power.writes_lost, (long long)power.writes_torn);
+                 (long long)run.again, (long long)power.writes_lost, (long long)power.writes_torn);
     assert_true(run.opens_cut > cuts / 100 && run.completed > 0 && run.clean_ends > 0);
-    assert_true(run.commits > cuts && run.rollbacks > cuts / 10);
+    assert_true(run.commits > cuts && run.rollbacks > cuts / 10 && run.again > cuts / 10);
     assert_true(power.writes_lost > cuts / 10 && power.writes_torn > cuts / 10);
     run_done(&run);
 }

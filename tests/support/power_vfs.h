@@ -32,7 +32,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define POWER_FILES_MAX 8
+#define POWER_FILES_MAX 16
 
 struct power_image {
     uint8_t *bytes;
