@@ -8,11 +8,6 @@
 
 #define POLICY_MAX_BYTES ((size_t)4096)
 
-static bool is_fifo(const struct queue *queue)
-{
-    return sqs_queue_name_is_fifo(queue_name(queue));
-}
-
 /* ---- get ---- */
 
 /* What is counted or known rather than set; false when the attribute is a setting. */
@@ -55,7 +50,7 @@ static struct str shown_value(struct engine *engine, struct store_request *reque
     if (live_value(engine, request, queue, attribute, &value)) {
         return value;
     }
-    if (sqs_queue_attribute_info(attribute)->fifo_only && !is_fifo(queue)) {
+    if (sqs_queue_attribute_info(attribute)->fifo_only && !queue->fifo) {
         return STR_NONE;
     }
     /* Copied: the definition may be replaced before the answer is written out. */
@@ -146,7 +141,7 @@ static int check_target(struct engine *engine, struct store_request *request, st
     if (target == NULL) {
         return bad_redrive(request, text, "Dead letter target does not exist.");
     }
-    if (sqs_queue_name_is_fifo(name) != is_fifo(target)) {
+    if (target->fifo != sqs_queue_name_is_fifo(name)) {
         return bad_redrive(request, text,
                            "Dead-letter queue must be same type of queue as the source.");
     }
@@ -242,7 +237,7 @@ int engine_set_queue_attributes(struct engine *engine, struct store_request *req
     int rc;
     struct queue *queue = engine_request_queue(engine, request, in->queue_url, &rc);
     if (queue == NULL ||
-        sqs_validate_set_queue_attributes(&in->attributes, is_fifo(queue), &request->error) != 0) {
+        sqs_validate_set_queue_attributes(&in->attributes, queue->fifo, &request->error) != 0) {
         return rc;
     }
     struct queue_definition *definition = queue_definition_new(queue->definition, &in->attributes);
