@@ -322,6 +322,17 @@ static inline void kit_sweep(struct kit *kit)
     kit_commit(kit);
 }
 
+/* Steps of the move tasks that are due, one transaction each, until none is. */
+static inline void kit_step_tasks(struct kit *kit)
+{
+    do {
+        kit_begin(kit);
+        int rc = engine_step_tasks(&kit->engine);
+        SL_ASSERT(rc == 0);
+        kit_commit(kit);
+    } while (kit->engine.next_task <= kit->engine.now);
+}
+
 static inline struct str kit_system(const struct sqs_message *message, const char *name)
 {
     return sqs_map_get(&message->system_attributes, str_from(name));
