@@ -331,6 +331,7 @@ static void submit(struct call *call, void *input)
         .action = call->action,
         .input = input,
         .endpoint = endpoint,
+        .region = sqs_access_region(call->http),
         .arena = &call->arena,
         .wall = api->clock(),
         .done = on_store_done,

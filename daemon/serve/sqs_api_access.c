@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define ACTION_SHOWN_MAX  64
+#define REGION_MAX        32
 #define CLOCK_SKEW_MAX_MS (INT64_C(15) * 60 * 1000)
 
 /* ---- the keys ---- */
@@ -266,6 +267,23 @@ int sqs_access_check(const struct sqs_access *access, const struct http_request_
     *ret_key = NULL;
     return access->key_count > 0 ? check_signed(access, request, action, now, ret_key, e)
                                  : check_unsigned(access, request, action, e);
+}
+
+struct str sqs_access_region(const struct http_request_view *request)
+{
+    struct sigv4_authorization claim;
+    struct str authorization = http_request_header(request, "authorization");
+    if (authorization.ptr == NULL || sigv4_parse(authorization, &claim) != ERR_OK ||
+        claim.region.len > REGION_MAX) {
+        return STR_NONE;
+    }
+    for (size_t i = 0; i < claim.region.len; i++) {
+        char c = claim.region.ptr[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-') {
+            return STR_NONE;
+        }
+    }
+    return claim.region;
 }
 
 /* ---- what a key may do ---- */

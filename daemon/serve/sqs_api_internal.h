@@ -20,6 +20,8 @@ SL_MUST_CHECK int sqs_access_check(const struct sqs_access *access,
                                    const struct http_request_view *request, struct str action,
                                    wall_ms now, const struct sqs_api_key **ret_key,
                                    struct sqs_error *e);
+/* The region in the request's credential scope, verified or not; STR_NONE when it names none. */
+struct str sqs_access_region(const struct http_request_view *request);
 /* What is called: may the holder of this key do this with that queue? queue: STR_NONE when the
  * action is about none, SQS_ACCESS_EVERY_QUEUE when it may be any. */
 #define SQS_ACCESS_EVERY_QUEUE STR("*")

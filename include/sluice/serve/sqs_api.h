@@ -10,6 +10,9 @@
  * listeners beyond loopback). A key may be bound to actions and queues: what lies outside is
  * AccessDenied, whether or not the queue is there. ListQueues needs the action only.
  *
+ * All regions are one namespace of queues. ARNs in answers are of the region that the request's
+ * credential scope names, signed or not; with keys that must be the configured one.
+ *
  * Memory: at most SQS_API_REQUEST_MAX_BYTES per request for what it decodes and is answered. Loop
  * thread only.
  */

@@ -193,6 +193,36 @@ static void unsigned_requests_with_keys(void **state)
     teardown(&f);
 }
 
+/* The region in the credential scope, as the store gets it. */
+static void expect_region(struct fixture *f, const char *authorization, const char *region)
+{
+    struct sqs_list_queues_out list = {0};
+    begin(f, "GET", "/?Action=ListQueues", "");
+    if (authorization != NULL) {
+        header(f, "Authorization", authorization);
+    }
+    submit(f);
+    assert_true(str_equal(f->store.pending->region, str_from(region)));
+    answer(f, &list);
+}
+
+static void a_request_names_its_region(void **state)
+{
+    (void)state;
+    struct fixture f;
+#define SCOPE(region)                                                                              \
+    "AWS4-HMAC-SHA256 Credential=AKID/20261123/" region                                            \
+    "/sqs/aws4_request, SignedHeaders=host, Signature=00"
+    setup(&f);
+    expect_region(&f, NULL, NULL);
+    expect_region(&f, "Basic dXNlcjpwYXNz", NULL);
+    expect_region(&f, SCOPE("eu-west-1"), "eu-west-1");
+    expect_region(&f, SCOPE("eu west"), NULL);
+    expect_region(&f, SCOPE("a\"b"), NULL);
+    expect_region(&f, SCOPE("abcdefghijklmnopqrstuvwxyz0123456"), NULL); /* 33 */
+    teardown(&f);
+}
+
 static void a_changed_body_is_refused(void **state)
 {
     (void)state;
@@ -221,6 +251,7 @@ int main(void)
         cmocka_unit_test(rights_by_name),
         cmocka_unit_test(unsigned_requests_with_keys),
         cmocka_unit_test(a_changed_body_is_refused),
+        cmocka_unit_test(a_request_names_its_region),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
