@@ -69,6 +69,7 @@ void engine_rollback(struct engine *engine);
 SL_MUST_CHECK int engine_run(struct engine *engine, struct store_request *request);
 SL_MUST_CHECK int engine_hold(struct engine *engine, struct store_hold *hold);
 SL_MUST_CHECK int engine_settle(struct engine *engine, struct store_settle *settle);
+SL_MUST_CHECK int engine_peek(struct engine *engine, struct store_peek *peek);
 
 /* How long a receive that found nothing may wait, and where. 0: answer now. */
 int64_t engine_wait_seconds(struct engine *engine, const struct store_request *request,
