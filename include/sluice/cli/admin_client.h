@@ -23,6 +23,9 @@ struct admin_question {
 SL_MUST_CHECK int admin_client_call(const struct admin_question *question, int *ret_status,
                                     struct buf *out, struct error *e);
 
+/* Prints an error of admin_client_call() and returns the exit code that goes with it. */
+int admin_client_failed(const struct error *e);
+
 /* The same for a command: prints what went wrong, the daemon's own text if it answered, and returns
  * the exit code. out may hold an answer in any case. */
 int admin_client_ask(const struct admin_question *question, struct buf *out);
