@@ -116,6 +116,12 @@ static void print_refusal(int status, struct str body)
     json_done(&json);
 }
 
+int admin_client_failed(const struct error *e)
+{
+    fprintf(stderr, "sluice: %s%s%s\n", e->where, e->where[0] == '\0' ? "" : ": ", e->text);
+    return e->code == ERR_CONNECT ? EXIT_CODE_FAILED : EXIT_CODE_USAGE;
+}
+
 int admin_client_ask(const struct admin_question *question, struct buf *out)
 {
     struct error e = {0};
@@ -123,8 +129,7 @@ int admin_client_ask(const struct admin_question *question, struct buf *out)
     int error = admin_client_call(question, &status, out, &e);
 
     if (error != 0) {
-        fprintf(stderr, "sluice: %s%s%s\n", e.where, e.where[0] == '\0' ? "" : ": ", e.text);
-        return error == ERR_INVALID ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
+        return admin_client_failed(&e);
     }
     if (status != 200) {
         print_refusal(status, buf_str(out));
