@@ -40,8 +40,9 @@ struct call {
     struct http_exchange *exchange;
     const struct http_request_view *http;
     enum protocol protocol;
-    enum sqs_action action; /* SQS_ACTION_NONE until known */
-    struct str action_name; /* as sent */
+    enum sqs_action action;        /* SQS_ACTION_NONE until known */
+    struct str action_name;        /* as sent */
+    const struct sqs_api_key *key; /* it is signed with; NULL: there are no keys */
     char request_id[37];
     struct arena arena;
     struct sqs_error error;
@@ -284,6 +285,28 @@ static int decode(struct call *call, struct str form, void **ret)
     return rc == SQS_OK && info->on_queue ? complete_queue_url(call, *ret) : rc;
 }
 
+/* The queue that the action is about, by name. An action that is not here may be about any. */
+static struct str queue_of(const struct call *call, const void *input)
+{
+    struct sqs_queue_ref ref;
+    struct str text;
+    switch (call->action) {
+    case SQS_LIST_QUEUES:
+        return STR_NONE;
+    case SQS_CREATE_QUEUE:
+        return ((const struct sqs_create_queue_in *)input)->queue_name;
+    case SQS_GET_QUEUE_URL:
+        return ((const struct sqs_get_queue_url_in *)input)->queue_name;
+    default:
+        break;
+    }
+    if (!sqs_action_info(call->action)->on_queue) {
+        return SQS_ACCESS_EVERY_QUEUE;
+    }
+    memcpy(&text, input, sizeof(text));
+    return sqs_queue_url_parse(text, &ref) == ERR_OK ? ref.name : SQS_ACCESS_EVERY_QUEUE;
+}
+
 static void prepare_receive(struct call *call, struct sqs_receive_in *receive)
 {
     size_t escape_max = call->protocol == PROTOCOL_JSON ? ESCAPE_MAX_JSON : ESCAPE_MAX_XML;
@@ -308,6 +331,7 @@ static void submit(struct call *call, void *input)
         .action = call->action,
         .input = input,
         .endpoint = endpoint,
+        .region = sqs_access_region(call->http),
         .arena = &call->arena,
         .wall = api->clock(),
         .done = on_store_done,
@@ -338,7 +362,7 @@ static void handle(struct sqs_api *api, struct http_exchange *exchange,
     read_action(call, form);
     int rc = is_owner ? SQS_OK
                       : sqs_access_check(&api->access, request, call->action_name, api->clock(),
-                                         &call->error);
+                                         &call->key, &call->error);
     if (rc != SQS_OK) {
         respond_error(call);
         return;
@@ -349,11 +373,15 @@ static void handle(struct sqs_api *api, struct http_exchange *exchange,
     }
     void *input = NULL;
     rc = decode(call, form, &input);
+    if (rc == SQS_OK) {
+        SL_ASSERT(input != NULL);
+        rc = sqs_access_authorize(&api->access, call->key, call->action, queue_of(call, input),
+                                  &call->error);
+    }
     if (rc != SQS_OK) {
         respond_error(call);
         return;
     }
-    SL_ASSERT(input != NULL);
     submit(call, input);
 }
 

@@ -27,6 +27,7 @@ struct kit {
     bool is_open;
     int64_t now_ms; /* since the start of the test; the engine sees KIT_WALL + now_ms */
     int64_t wall_step_ms;
+    const char *region;           /* of the requests; NULL: they name none */
     struct arena arena;           /* of the answers, freed at the end */
     struct store_request request; /* of the last call */
 };
@@ -137,6 +138,7 @@ static inline int kit_run(struct kit *kit, enum sqs_action action, const void *i
         .action = action,
         .input = input,
         .endpoint = STR(KIT_ENDPOINT),
+        .region = str_from(kit->region),
         .arena = &kit->arena,
         .wall = KIT_WALL + kit->now_ms + kit->wall_step_ms,
     };

@@ -55,6 +55,7 @@ struct store_request {
     enum sqs_action action;
     const void *input;   /* struct sqs_…_in of the action, borrowed until completion */
     struct str endpoint; /* "http://host:port" for queue URLs in answers; borrowed */
+    struct str region;   /* of ARNs in answers; empty: the configured one; borrowed */
     struct arena *arena; /* of the request: answers are allocated there, by the store's thread */
     wall_ms wall;        /* SentTimestamp */
     void (*done)(void *context, struct store_request *request);
