@@ -431,6 +431,12 @@ int engine_run(struct engine *engine, struct store_request *request)
         [SQS_CHANGE_MESSAGE_VISIBILITY] = engine_change_visibility,
         [SQS_CHANGE_MESSAGE_VISIBILITY_BATCH] = engine_change_visibility_batch,
         [SQS_PURGE_QUEUE] = engine_purge_queue,
+        [SQS_ADD_PERMISSION] = engine_add_permission,
+        [SQS_REMOVE_PERMISSION] = engine_remove_permission,
+        [SQS_TAG_QUEUE] = engine_tag_queue,
+        [SQS_UNTAG_QUEUE] = engine_untag_queue,
+        [SQS_LIST_QUEUE_TAGS] = engine_list_queue_tags,
+        [SQS_LIST_DEAD_LETTER_SOURCE_QUEUES] = engine_list_dead_letter_source_queues,
     };
     request->output = NULL;
     request->error.code = SQS_OK;

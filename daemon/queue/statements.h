@@ -29,6 +29,11 @@
     XX(ATTRIBUTE_INSERT,                                                                           \
        "INSERT INTO queue_attributes (queue_id, name, value) VALUES (?1, ?2, ?3)")                 \
     XX(ATTRIBUTE_CLEAR, "DELETE FROM queue_attributes WHERE queue_id = ?1")                        \
+    XX(TAG_LIST, "SELECT name, value FROM queue_tags WHERE queue_id = ?1")                         \
+    XX(TAG_SET, "INSERT INTO queue_tags (queue_id, name, value) VALUES (?1, ?2, ?3)"               \
+                " ON CONFLICT (queue_id, name) DO UPDATE SET value = excluded.value")              \
+    XX(TAG_DELETE, "DELETE FROM queue_tags WHERE queue_id = ?1 AND name = ?2")                     \
+    XX(TAG_CLEAR, "DELETE FROM queue_tags WHERE queue_id = ?1")                                    \
     XX(SPACE_OF_QUEUE, "SELECT id, reserved FROM spaces WHERE queue_id = ?1")                      \
     XX(SPACE_RESERVE, "UPDATE spaces SET reserved = ?2 WHERE id = ?1")                             \
     XX(SPACE_LAST, "SELECT id FROM spaces WHERE id > ?1 ORDER BY id DESC LIMIT 1")                 \
