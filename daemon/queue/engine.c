@@ -1,5 +1,7 @@
 #include "engine_internal.h"
 
+#include "fair.h"
+
 #include "sluice/base/digest.h"
 #include "sluice/sqs/arn.h"
 
@@ -9,7 +11,8 @@
 #include <string.h>
 
 #define TEXT_MAX_BYTES       1024
-#define CLOCK_STORE_EVERY_MS 1000 /* how much lease time a kill may forget */
+#define CLOCK_STORE_EVERY_MS 1000  /* how much lease time a kill may forget */
+#define RESERVED_SEQUENCES   65536 /* what a restart skips at the most */
 #define TOKEN_WIDE           (INT64_C(1) << 62)
 
 struct undo {
@@ -30,6 +33,13 @@ void engine_random(struct engine *engine, void *out, size_t len)
     }
     memcpy(out, engine->random + engine->random_used, len);
     engine->random_used += len;
+}
+
+void engine_random_id(struct engine *engine, uint8_t ret[16])
+{
+    engine_random(engine, ret, 16);
+    ret[6] = (uint8_t)((ret[6] & 0x0f) | 0x40);
+    ret[8] = (uint8_t)((ret[8] & 0x3f) | 0x80);
 }
 
 int64_t engine_token(struct engine *engine)
@@ -122,46 +132,102 @@ static void queue_unlink(struct engine *engine, struct queue *queue)
     engine->generation++;
 }
 
-static void queue_free(struct queue *queue)
+void engine_queue_free(struct queue *queue)
 {
     queue_definition_free(queue->definition);
+    fair_free(queue->fair);
     free(queue);
 }
 
-int engine_advance(struct engine *engine, struct queue *queue)
+/* The lanes of a queue in which there may be messages: 0, 1 or 2 of them. */
+static int lanes_of(const struct queue *queue, int64_t lanes[2])
+{
+    int count = 0;
+    if (!queue->fifo) {
+        lanes[count++] = queue->space;
+    }
+    if (queue->has_groups) {
+        lanes[count++] = -queue->space;
+    }
+    return count;
+}
+
+static int advance_lane(struct engine *engine, struct queue *queue, int64_t lane)
 {
     struct queue_state *state = &queue->state;
-    int64_t now = engine->now;
-    if (now < state->next_due) {
-        state->advanced_to = now;
-        return 0;
-    }
     sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_DUE_BETWEEN);
-    sqlite3_bind_int64(s, 1, queue->space);
+    sqlite3_bind_int64(s, 1, lane);
     sqlite3_bind_int64(s, 2, state->advanced_to);
-    sqlite3_bind_int64(s, 3, now);
+    sqlite3_bind_int64(s, 3, engine->now);
     int rc;
     while ((rc = db_step(s)) == 1) {
         enum queue_place from = sqlite3_column_int64(s, 0) > 0 ? QUEUE_LEASED : QUEUE_DELAYED;
         state->counts[from] -= state->counts[from] > 0;
         state->counts[QUEUE_VISIBLE]++;
+        if (from == QUEUE_LEASED && queue->fair != NULL && lane < 0) {
+            fair_out(queue->fair, sqlite3_column_int64(s, 1));
+        }
+    }
+    return rc;
+}
+
+static int find_next_due(struct engine *engine, struct queue *queue, int64_t lane)
+{
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_NEXT_DUE);
+    sqlite3_bind_int64(s, 1, lane);
+    sqlite3_bind_int64(s, 2, engine->now);
+    int rc = db_step(s);
+    if (rc == 1) {
+        int64_t due = sqlite3_column_int64(s, 0);
+        queue->state.next_due = due < queue->state.next_due ? due : queue->state.next_due;
+        db_reset(s);
+        rc = 0;
+    }
+    return rc;
+}
+
+int engine_advance(struct engine *engine, struct queue *queue)
+{
+    struct queue_state *state = &queue->state;
+    if (engine->now < state->next_due) {
+        state->advanced_to = engine->now;
+        return 0;
+    }
+    int64_t lanes[2];
+    int lane_count = lanes_of(queue, lanes);
+    int rc = 0;
+    for (int i = 0; i < lane_count && rc == 0; i++) {
+        rc = advance_lane(engine, queue, lanes[i]);
     }
     if (rc != 0) {
         return rc;
     }
-    state->advanced_to = now;
+    state->advanced_to = engine->now;
     state->next_due = QUEUE_NEVER;
-    if (state->counts[QUEUE_LEASED] + state->counts[QUEUE_DELAYED] == 0) {
-        return 0;
+    bool waits = state->counts[QUEUE_LEASED] + state->counts[QUEUE_DELAYED] > 0;
+    for (int i = 0; i < lane_count && rc == 0 && waits; i++) {
+        rc = find_next_due(engine, queue, lanes[i]);
     }
-    s = db_use(&engine->db, STATEMENT_SPACE_NEXT_DUE);
-    sqlite3_bind_int64(s, 1, queue->space);
-    sqlite3_bind_int64(s, 2, now);
-    rc = db_step(s);
-    if (rc == 1) {
-        state->next_due = sqlite3_column_int64(s, 0);
-        db_reset(s);
-        rc = 0;
+    return rc;
+}
+
+int engine_oldest_sent(struct engine *engine, struct queue *queue, wall_ms *ret)
+{
+    int64_t lanes[2];
+    int lane_count = lanes_of(queue, lanes);
+    *ret = 0;
+    int rc = 0;
+    for (int i = 0; i < lane_count && rc == 0 && queue->state.counts[QUEUE_VISIBLE] > 0; i++) {
+        sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_OLDEST_READY);
+        sqlite3_bind_int64(s, 1, lanes[i]);
+        sqlite3_bind_int64(s, 2, engine->now);
+        rc = db_step(s);
+        if (rc == 1) {
+            wall_ms sent_at = sqlite3_column_int64(s, 0);
+            *ret = *ret == 0 || sent_at < *ret ? sent_at : *ret;
+            db_reset(s);
+            rc = 0;
+        }
     }
     return rc;
 }
@@ -173,6 +239,27 @@ int engine_touch(struct engine *engine, struct queue *queue)
         list_push(&engine->touched, &queue->touched);
     }
     return engine_advance(engine, queue);
+}
+
+int engine_next_row(struct engine *engine, struct queue *queue, int64_t *ret)
+{
+    int64_t sequence = queue->next_sequence;
+    if (sequence >= SCHEMA_SEQUENCE_MAX) {
+        return ERR_FULL;
+    }
+    if (sequence >= queue->state.reserved) {
+        sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_RESERVE);
+        sqlite3_bind_int64(s, 1, queue->space);
+        sqlite3_bind_int64(s, 2, sequence + RESERVED_SEQUENCES);
+        int rc = db_run(s);
+        if (rc != 0) {
+            return rc;
+        }
+        queue->state.reserved = sequence + RESERVED_SEQUENCES;
+    }
+    queue->next_sequence++;
+    *ret = SCHEMA_ROW_ID(queue->space, sequence);
+    return 0;
 }
 
 struct queue *engine_request_queue(struct engine *engine, struct store_request *request,
@@ -214,7 +301,7 @@ static void undo_apply(struct engine *engine, struct undo *undo)
     switch (undo->kind) {
     case UNDO_CREATED:
         queue_unlink(engine, queue);
-        queue_free(queue);
+        engine_queue_free(queue);
         break;
     case UNDO_DELETED:
         engine_queue_link(engine, queue);
@@ -238,7 +325,7 @@ static void undo_forget(struct engine *engine, struct undo *undo)
         if (engine->queue_gone != NULL) {
             engine->queue_gone(engine->context, undo->queue);
         }
-        queue_free(undo->queue);
+        engine_queue_free(undo->queue);
     }
 }
 
@@ -250,6 +337,8 @@ static void transaction_done(struct engine *engine, bool committed)
         queue->changed = true;
         if (!committed) {
             queue->state = queue->saved;
+            fair_free(queue->fair);
+            queue->fair = NULL;
         } else if (queue->state.next_expiry < engine->next_expiry) {
             engine->next_expiry = queue->state.next_expiry;
         }

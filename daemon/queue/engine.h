@@ -42,6 +42,7 @@ struct engine {
     struct list undo;    /* changes of definitions in this transaction, latest first */
     int64_t next_space;
     int64_t next_expiry;    /* lower bound over all queues */
+    int64_t next_forget;    /* what is remembered for five minutes: the first of it is over then */
     int64_t clock_stored;   /* lease time in the file */
     int64_t changes_before; /* rows changed when the transaction began */
     uint64_t moves;         /* messages that went to another queue */

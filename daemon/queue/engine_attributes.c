@@ -50,7 +50,7 @@ static struct str shown_value(struct engine *engine, struct store_request *reque
     if (live_value(engine, request, queue, attribute, &value)) {
         return value;
     }
-    if (sqs_queue_attribute_info(attribute)->fifo_only) {
+    if (sqs_queue_attribute_info(attribute)->fifo_only && !queue->fifo) {
         return STR_NONE;
     }
     /* Copied: the definition may be replaced before the answer is written out. */
@@ -141,6 +141,11 @@ static int check_target(struct engine *engine, struct store_request *request, st
     if (target == NULL) {
         return bad_redrive(request, text, "Dead letter target does not exist.");
     }
+    if (target->fifo != sqs_queue_name_is_fifo(name)) {
+        return bad_redrive(request, text,
+                           "Dead-letter queue must be of the same type as the source: the "
+                           "dead-letter queue of a FIFO queue is a FIFO queue.");
+    }
     struct str source = sqs_arn_build(request->arena, arn.region, arn.account, name);
     if (!is_allowed_source(request, target, source)) {
         return bad_redrive(
@@ -213,7 +218,7 @@ int engine_set_queue_attributes(struct engine *engine, struct store_request *req
     int rc;
     struct queue *queue = engine_request_queue(engine, request, in->queue_url, &rc);
     if (queue == NULL ||
-        sqs_validate_set_queue_attributes(&in->attributes, false, &request->error) != 0) {
+        sqs_validate_set_queue_attributes(&in->attributes, queue->fifo, &request->error) != 0) {
         return rc;
     }
     struct queue_definition *definition = queue_definition_new(queue->definition, &in->attributes);

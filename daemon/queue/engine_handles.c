@@ -4,6 +4,7 @@
  */
 #include "engine_internal.h"
 
+#include "fair.h"
 #include "handle.h"
 
 #define VISIBILITY_TOTAL_S 43200 /* from the receive on */
@@ -20,6 +21,7 @@ int engine_row_state(struct engine *engine, int64_t row_id, struct row_state *re
             .token = sqlite3_column_int64(s, 2),
             .received_at = sqlite3_column_int64(s, 3),
             .enqueued_at = sqlite3_column_int64(s, 4),
+            .group_key = sqlite3_column_int64(s, 5),
         };
         db_reset(s);
     }
@@ -32,10 +34,11 @@ int engine_row_delete(struct engine *engine, struct queue *queue, int64_t row_id
     sqlite3_stmt *s = db_use(&engine->db, STATEMENT_MESSAGE_DELETE);
     sqlite3_bind_int64(s, 1, row_id);
     int rc = db_run(s);
-    if (rc == 0) {
-        queue_count_out(queue, state->visible_at, state->receive_count);
+    if (rc != 0) {
+        return rc;
     }
-    return rc;
+    engine_count_out(engine, queue, state);
+    return engine_group_refresh(engine, queue, state->group_key);
 }
 
 int engine_row_show(struct engine *engine, struct queue *queue, int64_t row_id,
@@ -46,11 +49,27 @@ int engine_row_show(struct engine *engine, struct queue *queue, int64_t row_id,
     sqlite3_bind_int64(s, 2, visible_at);
     sqlite3_bind_int64(s, 3, receive_count);
     int rc = db_run(s);
-    if (rc == 0) {
-        queue_count_out(queue, state->visible_at, state->receive_count);
-        queue_count_in(queue, visible_at, receive_count);
-        queue_watch_expiry(queue, state->enqueued_at);
+    if (rc != 0) {
+        return rc;
     }
+    struct row_state is = *state;
+    is.visible_at = visible_at;
+    is.receive_count = receive_count;
+    engine_count_out(engine, queue, state);
+    engine_count_in(engine, queue, &is);
+    queue_watch_expiry(queue, state->enqueued_at);
+    return engine_group_refresh(engine, queue, state->group_key);
+}
+
+/* Deleted because it was worked on: that time counts against its tenant. */
+static int row_done(struct engine *engine, struct queue *queue, int64_t row_id,
+                    const struct row_state *state)
+{
+    if (queue->fair != NULL && state->group_key < 0) {
+        fair_spent(queue->fair, state->group_key, engine->now - state->received_at, engine->now);
+    }
+    int rc = engine_row_delete(engine, queue, row_id, state);
+    queue->state.deleted += rc == 0;
     return rc;
 }
 
@@ -63,37 +82,55 @@ static int bad_handle(struct sqs_error *e, struct str text)
                          (int)(text.len > 256 ? 256 : text.len), text.ptr == NULL ? "" : text.ptr);
 }
 
-/* The row of a handle if it is still the message's latest one: 1, else 0. A handle that was never
- * one of this queue: *e is set. Messages of a purged space are gone, whether their rows are or not.
- */
+/* What became of the message of a handle. */
+enum found {
+    FOUND_NOTHING,  /* deleted, purged or moved */
+    FOUND_OUTDATED, /* received again since, or (FIFO) its visibility timeout is over */
+    FOUND,
+};
+
+/* A handle that was never one of this queue: *e is set. Messages of a purged space are gone,
+ * whether their rows are or not. Negative: an error of the file. */
 static int find_by_handle(struct engine *engine, const struct queue *queue, struct str text,
                           struct handle *ret_handle, struct row_state *ret_state,
                           struct sqs_error *e)
 {
     if (handle_read(text, queue_name(queue), ret_handle) != 0) {
         (void)bad_handle(e, text);
-        return 0;
+        return FOUND_NOTHING;
     }
     if (SCHEMA_SPACE_OF(ret_handle->row_id) != queue->space) {
-        return 0;
+        return FOUND_NOTHING;
     }
     int rc = engine_row_state(engine, ret_handle->row_id, ret_state);
-    return rc == 1 ? ret_state->token == ret_handle->token : rc;
+    if (rc != 1) {
+        return rc < 0 ? rc : FOUND_NOTHING;
+    }
+    bool is_over = queue->fifo && ret_state->visible_at <= engine->now;
+    return ret_state->token == ret_handle->token && !is_over ? FOUND : FOUND_OUTDATED;
 }
 
-/* Deleting again, or with an outdated handle, is no error and does nothing. */
+static int bad_handle_value(struct sqs_error *e, struct str text, const char *reason)
+{
+    return sqs_error_set(e, SQS_ERROR_INVALID_PARAMETER_VALUE,
+                         "Value %.*s for parameter ReceiptHandle is invalid. Reason: %s",
+                         STR_FMT(text), reason);
+}
+
+/* Deleting again is no error and does nothing; nor is an outdated handle on a standard queue. */
 static int delete_by_handle(struct engine *engine, struct queue *queue,
                             const struct sqs_handle_entry *entry, struct sqs_error *e)
 {
     struct handle handle;
     struct row_state state = {.visible_at = 0};
     int rc = find_by_handle(engine, queue, entry->receipt_handle, &handle, &state, e);
-    if (rc != 1) {
-        return rc;
+    if (rc == FOUND_OUTDATED && queue->fifo) {
+        (void)bad_handle_value(e, entry->receipt_handle, "The receipt handle has expired.");
     }
-    rc = engine_row_delete(engine, queue, handle.row_id, &state);
-    queue->state.deleted += rc == 0;
-    return rc;
+    if (rc != FOUND) {
+        return rc < 0 ? rc : 0;
+    }
+    return row_done(engine, queue, handle.row_id, &state);
 }
 
 static int change_by_handle(struct engine *engine, struct queue *queue,
@@ -108,12 +145,10 @@ static int change_by_handle(struct engine *engine, struct queue *queue,
     if (rc < 0 || e->code != SQS_OK) {
         return rc;
     }
-    if (rc == 0) {
-        (void)sqs_error_set(
-            e, SQS_ERROR_INVALID_PARAMETER_VALUE,
-            "Value %.*s for parameter ReceiptHandle is invalid. Reason: Message does "
-            "not exist or is not available for visibility timeout change.",
-            STR_FMT(entry->receipt_handle));
+    if (rc != FOUND) {
+        (void)bad_handle_value(
+            e, entry->receipt_handle,
+            "Message does not exist or is not available for visibility timeout change.");
         return 0;
     }
     int64_t seconds = entry->visibility_timeout.value;
@@ -241,8 +276,7 @@ int engine_settle(struct engine *engine, struct store_settle *settle)
         return rc < 0 ? rc : 0;
     }
     if (settle->how == STORE_SETTLE_DELETE) {
-        rc = engine_row_delete(engine, queue, settle->row_id, &state);
-        queue->state.deleted += rc == 0;
+        rc = row_done(engine, queue, settle->row_id, &state);
     } else if (settle->how == STORE_SETTLE_RELEASE) {
         rc = settle_release(engine, queue, settle, &state);
     } else {

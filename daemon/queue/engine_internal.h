@@ -1,8 +1,9 @@
 /*
  * What the parts of the engine share. engine.c: opening, transactions, dispatch; engine_queues.c:
  * actions on queues; engine_attributes.c: their attributes; engine_send.c; engine_take.c: both
- * kinds of receive; engine_handles.c: delete and visibility; engine_expire.c: retention, dead
- * letters, emptying.
+ * kinds of receive, engine_pick.c: of which messages, engine_answer.c: what their receivers see;
+ * engine_handles.c: delete and visibility; engine_expire.c: retention, dead letters, emptying;
+ * engine_group.c: FIFO groups and tenants; engine_recent.c: what is remembered for five minutes.
  */
 #ifndef SLUICE_QUEUE_ENGINE_INTERNAL_H
 #define SLUICE_QUEUE_ENGINE_INTERNAL_H
@@ -18,6 +19,8 @@ SL_MUST_CHECK int engine_touch(struct engine *engine, struct queue *queue);
 struct queue *engine_request_queue(struct engine *engine, struct store_request *request,
                                    struct str queue_url, int *ret_rc);
 void engine_random(struct engine *engine, void *out, size_t len);
+/* A message id: version 4, variant 1 of RFC 4122. */
+void engine_random_id(struct engine *engine, uint8_t ret[16]);
 int64_t engine_token(struct engine *engine); /* eight bytes wide in a row */
 
 /* printf into the arena; STR_NONE when it is full. At most 1 KiB. */
@@ -33,11 +36,16 @@ int engine_no_such_queue(struct store_request *request);
 /* Changes that a rollback takes back. */
 enum undo_kind { UNDO_CREATED, UNDO_DELETED, UNDO_DEFINITION, UNDO_SPACE };
 void engine_undo_add(struct engine *engine, enum undo_kind kind, struct queue *queue);
+void engine_queue_free(struct queue *queue);
 void engine_queue_link(struct engine *engine, struct queue *queue);
+
+/* The id of the queue's next row. Never given out again, whatever happens: old receipt handles and
+ * sequence numbers name it. */
+SL_MUST_CHECK int engine_next_row(struct engine *engine, struct queue *queue, int64_t *ret);
 
 /* One row's state, by id. */
 struct row_state {
-    int64_t visible_at, receive_count, token, received_at, enqueued_at;
+    int64_t visible_at, receive_count, token, received_at, enqueued_at, group_key;
 };
 /* 1: found, 0: there is none, negative: error. */
 SL_MUST_CHECK int engine_row_state(struct engine *engine, int64_t row_id, struct row_state *ret);
@@ -49,12 +57,13 @@ SL_MUST_CHECK int engine_row_show(struct engine *engine, struct queue *queue, in
                                   int64_t receive_count);
 /* The dead-letter queue, or NULL when there is none. */
 struct queue *engine_dead_letter_queue(struct engine *engine, const struct queue *queue);
-/* To the dead-letter queue `to`, visible there now. restart: retention begins anew. */
+/* To the queue `to`, visible there now. restart: retention begins anew. */
 struct engine_move {
     struct queue *from, *to;
     int64_t row_id;
     const struct row_state *state;
     bool restart;
+    bool renew; /* as a new message: its own id, never received, no source */
 };
 SL_MUST_CHECK int engine_row_move(struct engine *engine, const struct engine_move *move);
 /* To the dead-letter queue if there is one, else deleted; counted. */
@@ -65,6 +74,43 @@ static inline bool engine_is_expired(const struct engine *engine, const struct q
 {
     return enqueued_at + queue->definition->retention_ms <= engine->now;
 }
+
+/* ---- groups: engine_group.c ---- */
+/* The group_key of a message of that group, which comes to the queue and will be visible at
+ * visible_at. The group's row is made when it is the first. */
+SL_MUST_CHECK int engine_group_join(struct engine *engine, struct queue *queue, struct str name,
+                                    int64_t visible_at, int64_t *ret_key);
+/* After messages of the group were changed or left. Key 0: nothing. */
+SL_MUST_CHECK int engine_group_refresh(struct engine *engine, struct queue *queue, int64_t key);
+/* queue_count_in() and queue_count_out(), and the same by tenant. */
+void engine_count_in(struct engine *engine, struct queue *queue, const struct row_state *row);
+void engine_count_out(struct engine *engine, struct queue *queue, const struct row_state *row);
+/* queue->fair is there and right. */
+SL_MUST_CHECK int engine_fair_ready(struct engine *engine, struct queue *queue);
+
+/* ---- remembered for five minutes: engine_recent.c ---- */
+#define RECENT_KEY_BYTES     16
+#define RECENT_PAYLOAD_BYTES 256
+struct recent {
+    uint8_t payload[RECENT_PAYLOAD_BYTES];
+    size_t payload_len;
+};
+/* The key of an id of that kind ('d' or 'a') in a scope; scope and id up to 128 bytes each. */
+void engine_recent_key(char kind, struct str scope, struct str id, uint8_t ret[RECENT_KEY_BYTES]);
+/* 1: remembered, 0: not (any more), negative: error. */
+SL_MUST_CHECK int engine_recent_find(struct engine *engine, const struct queue *queue,
+                                     const uint8_t *key, struct recent *ret);
+/* One that is not there. */
+SL_MUST_CHECK int engine_recent_put(struct engine *engine, const struct queue *queue,
+                                    const uint8_t *key, struct str payload);
+SL_MUST_CHECK int engine_recent_replace(struct engine *engine, const struct queue *queue,
+                                        const uint8_t *key, struct str payload);
+/* Some of what is over; sets next_forget. */
+SL_MUST_CHECK int engine_recent_forget(struct engine *engine);
+
+/* ---- FIFO ---- */
+/* SequenceNumber: twenty digits, as AWS has them. STR_NONE when the arena is full. */
+struct str engine_sequence_number(struct arena *arena, int64_t row_id);
 
 /* The actions. */
 #define ENGINE_ACTION(name)                                                                        \

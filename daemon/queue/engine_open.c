@@ -31,6 +31,7 @@ static int read_space(struct engine *engine, struct queue *queue)
         return rc == 0 ? ERR_CORRUPT : rc;
     }
     queue->space = sqlite3_column_int64(s, 0);
+    queue->state.reserved = sqlite3_column_int64(s, 1);
     db_reset(s);
     return 0;
 }
@@ -51,6 +52,9 @@ static int read_last(struct engine *engine, struct queue *queue, int64_t *newest
         db_reset(s);
         rc = 0;
     }
+    if (queue->next_sequence < queue->state.reserved) {
+        queue->next_sequence = queue->state.reserved;
+    }
     return rc;
 }
 
@@ -63,6 +67,7 @@ static int read_queues(struct engine *engine, int64_t *newest_ms)
         struct queue *queue = MEM_NEW(struct queue);
         queue->id = sqlite3_column_int64(s, 0);
         str_copy(queue->name, sizeof(queue->name), db_column(s, 1));
+        queue->fifo = sqs_queue_name_is_fifo(queue_name(queue));
         queue->created_at = sqlite3_column_int64(s, 2);
         wall_ms modified_at = sqlite3_column_int64(s, 3);
         list_init(&queue->waiters);
@@ -99,38 +104,85 @@ static int read_clock(struct engine *engine, int64_t *newest_ms)
 
 /* ---- what a start does ---- */
 
+/* One message that the last process held; 1: there was one. */
+static int release_one(struct engine *engine, struct queue *queue, int64_t lane)
+{
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_HELD);
+    sqlite3_bind_int64(s, 1, lane);
+    sqlite3_bind_int64(s, 2, SCHEMA_HELD);
+    int rc = db_step(s);
+    if (rc != 1) {
+        return rc;
+    }
+    int64_t row_id = sqlite3_column_int64(s, 0);
+    int64_t receive_count = sqlite3_column_int64(s, 1);
+    int64_t enqueued_at = sqlite3_column_int64(s, 2);
+    int64_t group_key = sqlite3_column_int64(s, 3);
+    db_reset(s);
+    s = db_use(&engine->db, STATEMENT_MESSAGE_SHOW);
+    sqlite3_bind_int64(s, 1, row_id);
+    sqlite3_bind_int64(s, 2, enqueued_at);
+    sqlite3_bind_int64(s, 3, receive_count);
+    rc = db_run(s);
+    rc = rc != 0 ? rc : engine_group_refresh(engine, queue, group_key);
+    return rc != 0 ? rc : 1;
+}
+
 static int release_held(struct engine *engine, struct queue *queue)
 {
-    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_RELEASE_HELD);
+    const int64_t lanes[2] = {queue->space, -queue->space};
+    int rc = 0;
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        do {
+            rc = release_one(engine, queue, lanes[i]);
+        } while (rc == 1);
+    }
+    return rc;
+}
+
+static int look_for_groups(struct engine *engine, struct queue *queue)
+{
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_GROUP_ANY);
     sqlite3_bind_int64(s, 1, queue->space);
-    sqlite3_bind_int64(s, 2, SCHEMA_HELD);
-    return db_run(s);
+    int rc = db_step(s);
+    queue->has_groups = rc == 1;
+    db_reset(s);
+    return rc < 0 ? rc : 0;
 }
 
 /* The one place that counts rows: once per start, in the index. */
-static int count_messages(struct engine *engine, struct queue *queue)
+static int count_lane(struct engine *engine, struct queue *queue, int64_t lane)
 {
     struct queue_state *state = &queue->state;
     sqlite3_stmt *s = db_use(&engine->db, STATEMENT_SPACE_COUNT);
-    sqlite3_bind_int64(s, 1, queue->space);
+    sqlite3_bind_int64(s, 1, lane);
     int rc = db_step(s);
     if (rc < 0) {
         return rc;
     }
     uint64_t total = (uint64_t)sqlite3_column_int64(s, 0);
+    uint64_t waiting = 0;
     db_reset(s);
     s = db_use(&engine->db, STATEMENT_SPACE_DUE_BETWEEN);
-    sqlite3_bind_int64(s, 1, queue->space);
+    sqlite3_bind_int64(s, 1, lane);
     sqlite3_bind_int64(s, 2, engine->now);
     sqlite3_bind_int64(s, 3, SCHEMA_HELD - 1);
     while ((rc = db_step(s)) == 1) {
         state->counts[sqlite3_column_int64(s, 0) > 0 ? QUEUE_LEASED : QUEUE_DELAYED]++;
+        waiting++;
     }
-    state->counts[QUEUE_VISIBLE] =
-        total - state->counts[QUEUE_LEASED] - state->counts[QUEUE_DELAYED];
+    state->counts[QUEUE_VISIBLE] += total - waiting;
+    return rc;
+}
+
+static int count_messages(struct engine *engine, struct queue *queue)
+{
+    struct queue_state *state = &queue->state;
+    int rc = count_lane(engine, queue, queue->space);
+    rc = rc != 0 ? rc : count_lane(engine, queue, -queue->space);
     state->advanced_to = engine->now;
     state->next_due = engine->now; /* lower bounds: looked up when first needed */
-    state->next_expiry = total > 0 ? engine->now : QUEUE_NEVER;
+    state->next_expiry = queue_total(queue) > 0 ? engine->now : QUEUE_NEVER;
     return rc;
 }
 
@@ -157,6 +209,7 @@ static int start_queues(struct engine *engine, wall_ms wall)
     LIST_FOR(&engine->queues, node)
     {
         struct queue *queue = LIST_ENTRY(node, struct queue, node);
+        rc = rc != 0 ? rc : look_for_groups(engine, queue);
         rc = rc != 0 ? rc : release_held(engine, queue);
         rc = rc != 0 ? rc : count_messages(engine, queue);
     }
@@ -204,8 +257,7 @@ void engine_close(struct engine *engine)
     struct list_node *node;
     while ((node = list_pop(&engine->queues)) != NULL) {
         struct queue *queue = LIST_ENTRY(node, struct queue, node);
-        queue_definition_free(queue->definition);
-        free(queue);
+        engine_queue_free(queue);
     }
     map_done(&engine->by_name);
     db_close(&engine->db);

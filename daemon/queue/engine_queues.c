@@ -49,6 +49,7 @@ static int new_space(struct engine *engine, struct queue *queue)
     if (rc == 0) {
         queue->space = engine->next_space++;
         queue->next_sequence = 1;
+        queue->state.reserved = 0;
     }
     return rc;
 }
@@ -94,6 +95,7 @@ static int create(struct engine *engine, struct store_request *request,
     const struct sqs_create_queue_in *in = request->input;
     struct queue *queue = MEM_NEW(struct queue);
     str_copy(queue->name, sizeof(queue->name), in->queue_name);
+    queue->fifo = sqs_queue_name_is_fifo(in->queue_name);
     queue->created_at = request->wall;
     queue->definition = definition;
     definition->modified_at = request->wall;
@@ -134,11 +136,6 @@ int engine_create_queue(struct engine *engine, struct store_request *request)
 {
     const struct sqs_create_queue_in *in = request->input;
     if (sqs_validate_create_queue(in, &request->error) != 0) {
-        return 0;
-    }
-    if (sqs_queue_name_is_fifo(in->queue_name)) {
-        (void)sqs_error_set(&request->error, SQS_ERROR_UNSUPPORTED_OPERATION,
-                            "The embedded queue has no FIFO queues in this version.");
         return 0;
     }
     struct queue *queue = engine_queue(engine, in->queue_name);

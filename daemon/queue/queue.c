@@ -122,5 +122,11 @@ void queue_definition_parse(struct queue_definition *d)
     d->retention_ms = 1000 * number_of(d, SQS_QUEUE_ATTRIBUTE_MESSAGE_RETENTION_PERIOD);
     d->max_message_bytes = number_of(d, SQS_QUEUE_ATTRIBUTE_MAXIMUM_MESSAGE_SIZE);
     d->wait_seconds = number_of(d, SQS_QUEUE_ATTRIBUTE_RECEIVE_MESSAGE_WAIT_TIME_SECONDS);
+    d->deduplicates_content = str_equal(
+        str_from(queue_definition_value(d, SQS_QUEUE_ATTRIBUTE_CONTENT_BASED_DEDUPLICATION)),
+        STR("true"));
+    d->deduplicates_by_group =
+        str_equal(str_from(queue_definition_value(d, SQS_QUEUE_ATTRIBUTE_DEDUPLICATION_SCOPE)),
+                  STR("messageGroup"));
     parse_redrive(d);
 }

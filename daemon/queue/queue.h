@@ -28,6 +28,8 @@ struct queue_definition {
     int64_t visibility_ms, delay_ms, retention_ms, max_message_bytes, wait_seconds;
     char dead_letter[SQS_QUEUE_NAME_MAX + 1]; /* "": none */
     int64_t max_receives;
+    bool deduplicates_content;  /* ContentBasedDeduplication */
+    bool deduplicates_by_group; /* DeduplicationScope */
 };
 
 /* What a transaction changes and a rollback puts back. */
@@ -36,6 +38,7 @@ struct queue_state {
     int64_t advanced_to; /* lease time up to which delays and leases are counted as over */
     int64_t next_due;    /* no delay or lease ends before this (lower bound) */
     int64_t next_expiry; /* no message outlives its retention before this (lower bound) */
+    int64_t reserved;    /* sequences below may be given out: the file says they are used */
     int64_t sweep_from;  /* row to go on from; 0: from the first */
     uint64_t sent, received, deleted, dead_lettered, expired; /* since start */
 };
@@ -47,6 +50,9 @@ struct queue {
     wall_ms created_at;
     struct queue_definition *definition;
     struct queue_state state, saved;
+    bool fifo;
+    bool has_groups;          /* there may be messages in the lane of groups */
+    struct fair *fair;        /* in flight by tenant; NULL: to be counted when it matters */
     bool has_more;            /* the last take stopped at its bound before it found a message */
     struct list_node touched; /* linked: saved is what a rollback restores */
     /* of the store */
@@ -72,6 +78,12 @@ static inline enum queue_place queue_place_of(int64_t visible_at, int64_t receiv
         return QUEUE_VISIBLE;
     }
     return receive_count > 0 ? QUEUE_LEASED : QUEUE_DELAYED;
+}
+
+/* The lane of a message with that group_key; the two lanes of a queue are these. */
+static inline int64_t queue_lane(const struct queue *queue, int64_t group_key)
+{
+    return group_key == 0 ? queue->space : -queue->space;
 }
 
 static inline uint64_t queue_total(const struct queue *queue)

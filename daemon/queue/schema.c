@@ -127,7 +127,8 @@ const char schema_tables[] =
     ") STRICT, WITHOUT ROWID;"
     "CREATE TABLE spaces ("
     " id INTEGER PRIMARY KEY,"
-    " queue_id INTEGER" /* NULL: given up, its messages are being deleted */
+    " queue_id INTEGER,"                   /* NULL: given up, its messages are being deleted */
+    " reserved INTEGER NOT NULL DEFAULT 0" /* sequences below were used, or may have been */
     ") STRICT;"
     "CREATE INDEX spaces_queue ON spaces (queue_id);"
     "CREATE TABLE messages" MESSAGES_COLUMNS MESSAGES_INDEXES TABLES_OF_2;
@@ -139,6 +140,7 @@ const char schema_from_1_to_2[] =
     " first_received_at, enqueued_at, sent_at, 0, message_id, source, group_id, NULL, trace_header,"
     " attributes, body FROM messages ORDER BY id;"
     "DROP TABLE messages;"
+    "ALTER TABLE spaces ADD COLUMN reserved INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE messages_2 RENAME TO messages;" MESSAGES_INDEXES TABLES_OF_2;
 
 /* Exclusive: no other process may read or write the file while it is ours, and the WAL index needs

@@ -6,6 +6,11 @@
 #ifndef SLUICE_QUEUE_STATEMENTS_H
 #define SLUICE_QUEUE_STATEMENTS_H
 
+/* What a receive reads of a message, in the order of enum message_column (engine_take.h). */
+#define STATEMENT_MESSAGE_COLUMNS                                                                  \
+    "id, visible_at, receive_count, enqueued_at, first_received_at, sent_at, group_key,"           \
+    " message_id, source, group_id, deduplication_id, trace_header, attributes, body"
+
 /* XX(NAME, "SQL") */
 #define STATEMENT_MAP(XX)                                                                          \
     XX(BEGIN, "BEGIN IMMEDIATE")                                                                   \
@@ -24,7 +29,8 @@
     XX(ATTRIBUTE_INSERT,                                                                           \
        "INSERT INTO queue_attributes (queue_id, name, value) VALUES (?1, ?2, ?3)")                 \
     XX(ATTRIBUTE_CLEAR, "DELETE FROM queue_attributes WHERE queue_id = ?1")                        \
-    XX(SPACE_OF_QUEUE, "SELECT id FROM spaces WHERE queue_id = ?1")                                \
+    XX(SPACE_OF_QUEUE, "SELECT id, reserved FROM spaces WHERE queue_id = ?1")                      \
+    XX(SPACE_RESERVE, "UPDATE spaces SET reserved = ?2 WHERE id = ?1")                             \
     XX(SPACE_LAST, "SELECT id FROM spaces WHERE id > ?1 ORDER BY id DESC LIMIT 1")                 \
     XX(SPACE_INSERT, "INSERT INTO spaces (id, queue_id) VALUES (?1, ?2)")                          \
     XX(SPACE_GIVE_UP, "UPDATE spaces SET queue_id = NULL WHERE id = ?1")                           \
@@ -35,35 +41,72 @@
     XX(SPACE_LAST_MESSAGE, "SELECT id, enqueued_at FROM messages WHERE id >= ?1 AND id < ?2"       \
                            " ORDER BY id DESC LIMIT 1")                                            \
     XX(SPACE_COUNT, "SELECT count(*) FROM messages WHERE lane = ?1")                               \
-    XX(SPACE_RELEASE_HELD,                                                                         \
-       "UPDATE messages SET visible_at = enqueued_at WHERE lane = ?1 AND visible_at >= ?2")        \
-    XX(SPACE_DUE_BETWEEN, "SELECT receive_count FROM messages"                                     \
+    XX(SPACE_HELD, "SELECT id, receive_count, enqueued_at, group_key FROM messages"                \
+                   " WHERE lane = ?1 AND visible_at >= ?2 LIMIT 1")                                \
+    XX(SPACE_DUE_BETWEEN, "SELECT receive_count, group_key FROM messages"                          \
                           " WHERE lane = ?1 AND visible_at > ?2 AND visible_at <= ?3")             \
     XX(SPACE_NEXT_DUE, "SELECT visible_at FROM messages WHERE lane = ?1 AND visible_at > ?2"       \
                        " ORDER BY visible_at LIMIT 1")                                             \
     XX(SPACE_OLDEST_READY, "SELECT sent_at FROM messages WHERE lane = ?1 AND visible_at <= ?2"     \
                            " ORDER BY visible_at LIMIT 1")                                         \
-    XX(SPACE_AGED, "SELECT id, enqueued_at, visible_at, receive_count FROM messages"               \
+    XX(SPACE_AGED, "SELECT id, enqueued_at, visible_at, receive_count, group_key FROM messages"    \
                    " WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3")                             \
-    XX(SPACE_READY,                                                                                \
-       "SELECT id, receive_count, enqueued_at, first_received_at, sent_at, message_id, source,"    \
-       " group_id, trace_header, attributes, body FROM messages"                                   \
-       " WHERE lane = ?1 AND visible_at <= ?2 ORDER BY visible_at, id LIMIT ?3")                   \
+    /* dead letters of a lane that outlived their retention, but for those in hand */              \
+    XX(SPACE_AGED_DEAD,                                                                            \
+       "SELECT id, enqueued_at, visible_at, receive_count, group_key FROM messages"                \
+       " WHERE lane = ?1 AND source IS NOT NULL AND enqueued_at <= ?2"                             \
+       " AND (visible_at <= ?3 OR receive_count = 0) ORDER BY enqueued_at LIMIT ?4")               \
+    XX(SPACE_NEXT_DEAD, "SELECT enqueued_at FROM messages WHERE lane = ?1 AND source IS NOT NULL"  \
+                        " AND enqueued_at > ?2 ORDER BY enqueued_at LIMIT 1")                      \
+    XX(SPACE_READY, "SELECT " STATEMENT_MESSAGE_COLUMNS " FROM messages"                           \
+                    " WHERE lane = ?1 AND visible_at <= ?2 ORDER BY visible_at, id LIMIT ?3")      \
+    XX(LINE_READY, "SELECT " STATEMENT_MESSAGE_COLUMNS " FROM messages"                            \
+                   " WHERE group_key = ?1 AND group_key > 0 ORDER BY id LIMIT ?2")                 \
+    XX(TENANT_READY, "SELECT " STATEMENT_MESSAGE_COLUMNS " FROM messages"                          \
+                     " WHERE group_key = ?1 AND group_key < 0 ORDER BY visible_at, id LIMIT ?2")   \
+    XX(MESSAGE_READ, "SELECT " STATEMENT_MESSAGE_COLUMNS " FROM messages WHERE id = ?1")           \
+    XX(LINE_FIRST, "SELECT visible_at FROM messages WHERE group_key = ?1 AND group_key > 0"        \
+                   " ORDER BY id LIMIT 1")                                                         \
+    XX(TENANT_FIRST, "SELECT visible_at FROM messages WHERE group_key = ?1 AND group_key < 0"      \
+                     " ORDER BY visible_at LIMIT 1")                                               \
+    XX(TENANTS_IN_FLIGHT, "SELECT group_key FROM messages"                                         \
+                          " WHERE lane = ?1 AND visible_at > ?2 AND receive_count > 0")            \
+    XX(GROUP_FIND, "SELECT id, due_at FROM groups WHERE space = ?1 AND name = ?2")                 \
+    XX(GROUP_ANY, "SELECT id FROM groups WHERE space = ?1 LIMIT 1")                                \
+    XX(GROUP_INSERT, "INSERT INTO groups (space, due_at, name) VALUES (?1, ?2, ?3)")               \
+    XX(GROUP_DUE, "SELECT id, due_at FROM groups WHERE space = ?1 AND due_at <= ?2"                \
+                  " ORDER BY due_at")                                                              \
+    XX(GROUP_SET, "UPDATE groups SET due_at = ?2 WHERE id = ?1 AND due_at <> ?2")                  \
+    XX(GROUP_DELETE, "DELETE FROM groups WHERE id = ?1")                                           \
+    XX(GROUP_REAP, "DELETE FROM groups WHERE id IN"                                                \
+                   " (SELECT id FROM groups WHERE space = ?1 LIMIT ?2)")                           \
+    XX(RECENT_FIND, "SELECT id, at, payload FROM recents WHERE space = ?1 AND key = ?2")           \
+    XX(RECENT_INSERT, "INSERT INTO recents (space, at, key, payload) VALUES (?1, ?2, ?3, ?4)")     \
+    XX(RECENT_DELETE, "DELETE FROM recents WHERE id = ?1")                                         \
+    XX(RECENT_FIRST, "SELECT id, at FROM recents WHERE id > ?1 ORDER BY id LIMIT 1")               \
+    XX(RECENT_FORGET, "DELETE FROM recents WHERE id <= ?1")                                        \
     XX(SPACE_REAP, "DELETE FROM messages WHERE id >= ?1 AND id < ?2")                              \
     XX(MESSAGE_INSERT,                                                                             \
        "INSERT INTO messages (id, lane, visible_at, receive_count, token, received_at,"            \
-       " first_received_at, enqueued_at, sent_at, group_key, message_id, group_id, trace_header,"  \
-       " attributes, body) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?5, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11)")   \
+       " first_received_at, enqueued_at, sent_at, group_key, message_id, group_id,"                \
+       " deduplication_id, trace_header, attributes, body)"                                        \
+       " VALUES (?1, ?2, ?3, 0, ?4, ?5, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")              \
     XX(MESSAGE_STATE,                                                                              \
-       "SELECT visible_at, receive_count, token, received_at, enqueued_at FROM messages"           \
-       " WHERE id = ?1")                                                                           \
+       "SELECT visible_at, receive_count, token, received_at, enqueued_at, group_key"              \
+       " FROM messages WHERE id = ?1")                                                             \
+    XX(MESSAGE_NAMES, "SELECT message_id, group_id, deduplication_id FROM messages WHERE id = ?1") \
     XX(MESSAGE_TAKE,                                                                               \
        "UPDATE messages SET visible_at = ?2, receive_count = ?3, token = ?4, received_at = ?5,"    \
        " first_received_at = ?6 WHERE id = ?1")                                                    \
     XX(MESSAGE_SHOW, "UPDATE messages SET visible_at = ?2, receive_count = ?3 WHERE id = ?1")      \
     XX(MESSAGE_MOVE,                                                                               \
        "UPDATE messages SET id = ?2, lane = ?3, visible_at = ?4, enqueued_at = ?5, source = ?6,"   \
-       " token = ?7 WHERE id = ?1")                                                                \
+       " token = ?7, group_key = ?8, deduplication_id = ?9 WHERE id = ?1")                         \
+    /* to another queue as a new message */                                                        \
+    XX(MESSAGE_RENEW,                                                                              \
+       "UPDATE messages SET id = ?2, lane = ?3, visible_at = ?4, enqueued_at = ?5, source = ?6,"   \
+       " token = ?7, group_key = ?8, deduplication_id = ?9, message_id = ?10, sent_at = ?11,"      \
+       " receive_count = 0 WHERE id = ?1")                                                         \
     XX(MESSAGE_DELETE, "DELETE FROM messages WHERE id = ?1")
 
 enum statement {

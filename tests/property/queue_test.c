@@ -1,9 +1,11 @@
 /*
- * The engine against a model of a standard queue that is a plain array searched from one end to the
- * other: random sequences of operations on a clock of the test's own, restarts and clock steps
- * among them, must give the same answers and the same counts. Prints its seed; SLUICE_SEED repeats
- * a run, SLUICE_SEQUENCES sets their number.
+ * The engine against a model of SQS (queue_model.h) that is a plain array searched from one end to
+ * the other: random sequences of operations on standard and FIFO queues, on a clock of the test's
+ * own, restarts and clock steps among them, must give the same answers and the same counts. Tenants
+ * of a standard queue are compared as far as their rule leaves the order open. Prints its seed;
+ * SLUICE_SEED repeats a run, SLUICE_SEQUENCES sets their number.
  */
+#include "property/queue_model.h"
 #include "support/queue_kit.h"
 
 #include "sluice/base/rng.h"
@@ -13,38 +15,11 @@
 #include <cmocka.h>
 #include <time.h>
 
-#define SEQUENCES      4000
-#define OPERATIONS     60
-#define MESSAGES_MAX   (OPERATIONS * 2)
-#define HANDLES_MAX    (OPERATIONS * 10)
-#define LEASE_TOTAL_MS INT64_C(43200000)
-#define MODEL_HELD     (INT64_MAX / 2)
+#define SEQUENCES  6000
+#define OPERATIONS 50
 
-enum { QUEUE_JOBS, QUEUE_DEAD, QUEUES };
-static const char *const queue_names[QUEUES] = {"jobs", "dead"};
-
-struct model_message {
-    bool exists;
-    int queue;
-    int64_t place, visible_at, enqueued_at, received_at, receives;
-    int number;     /* its body */
-    int handle;     /* latest one, index + 1 */
-    int64_t row_id; /* when held */
-};
-
-struct model_handle {
-    struct str text;
-    int message, queue;
-};
-
-struct model {
-    struct model_message messages[MESSAGES_MAX];
-    struct model_handle handles[HANDLES_MAX];
-    int message_count, handle_count;
-    int64_t next_place[QUEUES], retention_ms[QUEUES];
-    int64_t max_receives; /* 0: no dead letters */
-    int64_t now;
-};
+static const char *const queue_names[MODEL_QUEUES] = {"jobs", "dead", "line.fifo", "dead.fifo"};
+static const char *const group_names[MODEL_GROUPS] = {"a", "b", "c", "d"};
 
 struct run {
     struct kit kit;
@@ -52,113 +27,9 @@ struct run {
     struct rng rng;
     uint64_t seed;
     int sequence;
-    char trace[OPERATIONS][80];
+    char trace[OPERATIONS][96];
     int traced;
 };
-
-/* ---- the model ---- */
-
-static bool model_is_ready(const struct model *m, const struct model_message *message, int queue)
-{
-    return message->exists && message->queue == queue && message->visible_at <= m->now;
-}
-
-static struct model_message *model_first_ready(struct model *m, int queue, const bool *taken)
-{
-    struct model_message *best = NULL;
-    for (int i = 0; i < m->message_count; i++) {
-        struct model_message *c = &m->messages[i];
-        if (!model_is_ready(m, c, queue) || taken[i]) {
-            continue;
-        }
-        if (best == NULL || c->visible_at < best->visible_at ||
-            (c->visible_at == best->visible_at && c->place < best->place)) {
-            best = c;
-        }
-    }
-    return best;
-}
-
-static bool model_is_expired(const struct model *m, const struct model_message *message)
-{
-    return message->enqueued_at + m->retention_ms[message->queue] <= m->now;
-}
-
-static void model_to_dead(struct model *m, struct model_message *message, bool restart)
-{
-    message->queue = QUEUE_DEAD;
-    message->place = m->next_place[QUEUE_DEAD]++;
-    message->visible_at = m->now;
-    message->handle = 0;
-    if (restart) {
-        message->enqueued_at = m->now;
-    }
-}
-
-static void model_expire(struct model *m, struct model_message *message)
-{
-    if (message->queue == QUEUE_JOBS && m->max_receives > 0) {
-        model_to_dead(m, message, true);
-    } else {
-        message->exists = false;
-    }
-}
-
-/* Takes up to max; their indices in order. */
-static int model_take(struct model *m, int queue, int max, int64_t visible_at, int *ret)
-{
-    bool taken[MESSAGES_MAX] = {false};
-    int count = 0;
-    int seen = 0;
-    struct model_message *next;
-    while (count < max && (next = model_first_ready(m, queue, taken)) != NULL) {
-        /* A lease of 0 s ends with the round that found something: fewer than there are is allowed.
-         */
-        if (visible_at <= m->now && count > 0 && seen % max == 0) {
-            break;
-        }
-        seen++;
-        if (model_is_expired(m, next)) {
-            model_expire(m, next);
-            continue;
-        }
-        if (queue == QUEUE_JOBS && m->max_receives > 0 && next->receives >= m->max_receives) {
-            model_to_dead(m, next, false);
-            continue;
-        }
-        int index = (int)(next - m->messages);
-        taken[index] = true;
-        ret[count++] = index;
-        next->visible_at = visible_at;
-        next->receives++;
-        next->received_at = m->now;
-        next->handle = 0;
-    }
-    return count;
-}
-
-static void model_sweep(struct model *m)
-{
-    for (int queue = 0; queue < QUEUES; queue++) {
-        for (int64_t place = 0; place < m->next_place[queue]; place++) {
-            struct model_message *found = NULL;
-            for (int i = 0; i < m->message_count && found == NULL; i++) {
-                struct model_message *c = &m->messages[i];
-                found = c->exists && c->queue == queue && c->place == place ? c : NULL;
-            }
-            if (found == NULL) {
-                continue;
-            }
-            if (!model_is_expired(m, found)) {
-                break;
-            }
-            bool in_hand = found->visible_at > m->now && found->receives > 0;
-            if (!in_hand) {
-                model_expire(m, found);
-            }
-        }
-    }
-}
 
 /* ---- reporting ---- */
 
@@ -198,40 +69,119 @@ static int64_t lease_now(struct run *run)
     return kit_lease_ms(&run->kit);
 }
 
-static void do_send(struct run *run)
+static int any_queue(struct run *run)
+{
+    int fifo = any(run, 2) == 0 ? MODEL_LINE : MODEL_JOBS;
+    return fifo + (any(run, 5) == 0);
+}
+
+static struct model_message *model_add(struct run *run, int queue, int group, int64_t delay_ms)
 {
     struct model *m = &run->model;
-    if (m->message_count == MESSAGES_MAX) {
-        return;
-    }
-    char body[16];
-    int number = m->message_count;
-    int64_t delay = any(run, 3) == 0 ? any(run, 20) : 0;
-    int queue = any(run, 6) == 0 ? QUEUE_DEAD : QUEUE_JOBS;
-    (void)snprintf(body, sizeof(body), "%d", number);
-    trace(run, "send %d to %s delay %lld", number, queue_names[queue], (long long)delay);
-    check(run, kit_send(&run->kit, queue_names[queue], body, delay) == 0, "send failed");
-    m->messages[m->message_count++] = (struct model_message){
+    model_group_join(m, queue, group);
+    struct model_message *ret = &m->messages[m->message_count];
+    *ret = (struct model_message){
         .exists = true,
         .queue = queue,
+        .group = group,
         .place = m->next_place[queue]++,
-        .visible_at = m->now + delay * 1000,
+        .visible_at = m->now + delay_ms,
         .enqueued_at = m->now,
-        .number = number,
+        .number = m->message_count++,
     };
+    const struct sqs_send_result *out = run->kit.request.output;
+    str_copy(ret->id, sizeof(ret->id), out->message_id);
+    return ret;
+}
+
+static void send_standard(struct run *run, int queue)
+{
+    char body[16];
+    int64_t delay = any(run, 3) == 0 ? any(run, 20) : 0;
+    (void)snprintf(body, sizeof(body), "%d", run->model.message_count);
+    trace(run, "send %s to %s delay %lld", body, queue_names[queue], (long long)delay);
+    check(run, kit_send(&run->kit, queue_names[queue], body, delay) == 0, "send failed");
+    (void)model_add(run, queue, -1, delay * 1000);
+}
+
+/* The id is one of a few, so that some sends are repeats; id 9: none, the body decides. */
+static void send_fifo(struct run *run, int queue)
+{
+    struct model *m = &run->model;
+    char body[16];
+    char id[16];
+    int group = any(run, MODEL_GROUPS);
+    int number = any(run, 10);
+    (void)snprintf(body, sizeof(body), "%d", m->message_count);
+    (void)snprintf(id, sizeof(id), "id-%d", number);
+    struct sqs_send_message_in in = {
+        .queue_url = kit_url(&run->kit, queue_names[queue]),
+        .entry = {.body = kit_text(&run->kit, body),
+                  .group_id = str_from(group_names[group]),
+                  .deduplication_id = number == 9 ? STR_NONE : kit_text(&run->kit, id)},
+    };
+    trace(run, "send %s to %s group %s %s", body, queue_names[queue], group_names[group],
+          number == 9 ? "by content" : id);
+    check(run, kit_run(&run->kit, SQS_SEND_MESSAGE, &in) == 0, "send failed");
+    const struct sqs_send_result *out = run->kit.request.output;
+    int scope = m->scope_is_group && queue == MODEL_LINE ? group : -1;
+    int key = number == 9 ? 1000 + m->message_count : number;
+    struct model_recent *first = model_recent_find(m, queue, 'd', scope, key);
+    if (first != NULL) {
+        check(run, str_equal(out->message_id, str_from(m->messages[first->message].id)),
+              "a repeat has another message id");
+        return;
+    }
+    struct model_message *message = model_add(run, queue, group, 0);
+    model_recent_put(m, queue, 'd', scope, key)->message = message->number;
+}
+
+static void do_send(struct run *run)
+{
+    if (run->model.message_count == MODEL_MESSAGES_MAX) {
+        return;
+    }
+    int queue = any_queue(run);
+    if (model_is_fifo(queue)) {
+        send_fifo(run, queue);
+    } else {
+        send_standard(run, queue);
+    }
 }
 
 static int number_of(struct str body)
 {
     int64_t number = -1;
-    return str_to_i64(body, 0, MESSAGES_MAX, &number) == 0 ? (int)number : -1;
+    return str_to_i64(body, 0, MODEL_MESSAGES_MAX, &number) == 0 ? (int)number : -1;
+}
+
+static void check_received(struct run *run, const struct model_message *message,
+                           const struct sqs_message *got)
+{
+    int64_t receives = 0;
+    check(run, number_of(got->body) == message->number, "another message or order");
+    check(run, str_equal(got->message_id, str_from(message->id)), "another message id");
+    check(run,
+          str_to_i64(kit_system(got, "ApproximateReceiveCount"), 1, 1000, &receives) == 0 &&
+              receives == message->receives,
+          "other receive count");
+}
+
+static void note_handle(struct run *run, int index, struct str text)
+{
+    struct model *m = &run->model;
+    struct model_message *message = &m->messages[index];
+    SL_ASSERT(m->handle_count < MODEL_HANDLES_MAX);
+    m->handles[m->handle_count++] =
+        (struct model_handle){text, index, message->queue, message->place};
+    message->handle = m->handle_count;
 }
 
 static void do_receive(struct run *run)
 {
     struct model *m = &run->model;
     int expected[10];
-    int queue = any(run, 4) == 0 ? QUEUE_DEAD : QUEUE_JOBS;
+    int queue = any_queue(run);
     int max = 1 + any(run, 10);
     int64_t timeout = any(run, 5) == 0 ? 0 : any(run, 40);
     trace(run, "receive %d from %s for %lld s", max, queue_names[queue], (long long)timeout);
@@ -239,62 +189,105 @@ static void do_receive(struct run *run)
     const struct sqs_receive_out *out = kit_receive(&run->kit, queue_names[queue], max, timeout);
     check(run, out != NULL && (int)out->messages.count == count, "other number of messages");
     for (int i = 0; i < count; i++) {
-        struct model_message *message = &m->messages[expected[i]];
-        const struct sqs_message *got = &out->messages.items[i];
-        int64_t receives = 0;
-        check(run, number_of(got->body) == message->number, "another message or order");
-        check(run,
-              str_to_i64(kit_system(got, "ApproximateReceiveCount"), 1, 1000, &receives) == 0 &&
-                  receives == message->receives,
-              "other receive count");
-        if (m->handle_count < HANDLES_MAX) {
-            m->handles[m->handle_count++] =
-                (struct model_handle){got->receipt_handle, expected[i], queue};
-            message->handle = m->handle_count;
-        }
+        check_received(run, &m->messages[expected[i]], &out->messages.items[i]);
+        note_handle(run, expected[i], out->messages.items[i].receipt_handle);
     }
 }
 
-/* The message of a handle if the handle is its latest one. */
-static struct model_message *model_by_handle(struct model *m, int index)
+/* The messages of the attempt, once more. */
+static int model_take_again(struct model *m, const struct model_recent *attempt, int max,
+                            int64_t visible_at, int *ret)
 {
-    struct model_message *message = &m->messages[m->handles[index].message];
-    return message->exists && message->handle == index + 1 ? message : NULL;
+    int count = attempt->count < max ? attempt->count : max;
+    for (int i = 0; i < count; i++) {
+        ret[i] = attempt->messages[i];
+        m->messages[ret[i]].visible_at = visible_at;
+    }
+    return count;
+}
+
+static void do_receive_attempt(struct run *run)
+{
+    struct model *m = &run->model;
+    static struct str all[] = {{"All", 3}};
+    int expected[10];
+    int max = 1 + any(run, 10);
+    int64_t timeout = 1 + any(run, 400);
+    int id = any(run, 3);
+    struct sqs_receive_in in = {
+        .queue_url = kit_url(&run->kit, queue_names[MODEL_LINE]),
+        .system_attribute_names = {.items = all, .count = 1, .set = true},
+        .max_messages = {true, max},
+        .visibility_timeout = {true, timeout},
+        .attempt_id = str_from(group_names[id]),
+    };
+    trace(run, "receive %d for %lld s, attempt %d", max, (long long)timeout, id);
+    struct model_recent *attempt = model_recent_find(m, MODEL_LINE, 'a', -1, id);
+    bool again = attempt != NULL && model_attempt_is_intact(m, attempt);
+    int64_t visible_at = m->now + timeout * 1000;
+    int count = again ? model_take_again(m, attempt, max, visible_at, expected)
+                      : model_take(m, MODEL_LINE, max, visible_at, expected);
+    check(run, kit_run(&run->kit, SQS_RECEIVE_MESSAGE, &in) == 0, "receive failed");
+    const struct sqs_receive_out *out = run->kit.request.output;
+    check(run, (int)out->messages.count == count, "other number of messages");
+    for (int i = 0; i < count; i++) {
+        struct str handle = out->messages.items[i].receipt_handle;
+        check_received(run, &m->messages[expected[i]], &out->messages.items[i]);
+        if (again) {
+            check(run, str_equal(handle, m->handles[attempt->handles[i]].text), "other handle");
+        } else {
+            note_handle(run, expected[i], handle);
+        }
+    }
+    if (count == 0) {
+        return;
+    }
+    attempt = model_recent_put(m, MODEL_LINE, 'a', -1, id);
+    attempt->count = count;
+    for (int i = 0; i < count; i++) {
+        attempt->messages[i] = expected[i];
+        attempt->handles[i] = m->messages[expected[i]].handle - 1;
+        attempt->visible_at[i] = visible_at;
+    }
 }
 
 static void do_delete(struct run *run)
 {
     struct model *m = &run->model;
+    struct model_message *message = NULL;
     if (m->handle_count == 0) {
         check(run, kit_delete(&run->kit, "jobs", STR("x")) == SQS_ERROR_RECEIPT_HANDLE_IS_INVALID,
               "garbage accepted");
         return;
     }
     int index = any(run, m->handle_count);
-    struct model_message *message = model_by_handle(m, index);
+    int queue = m->handles[index].queue;
+    enum model_found found = model_find(m, index, &message);
+    bool is_error = found == MODEL_FOUND_OUTDATED && model_is_fifo(queue);
     trace(run, "delete by handle %d (message %d)", index, m->handles[index].message);
     check(run,
-          kit_delete(&run->kit, queue_names[m->handles[index].queue], m->handles[index].text) == 0,
-          "delete failed");
-    if (message != NULL) {
-        message->exists = false;
+          kit_delete(&run->kit, queue_names[queue], m->handles[index].text) ==
+              (is_error ? SQS_ERROR_INVALID_PARAMETER_VALUE : 0),
+          "delete answered otherwise");
+    if (found == MODEL_FOUND) {
+        model_remove(m, message);
     }
 }
 
 static void do_change(struct run *run)
 {
     struct model *m = &run->model;
+    struct model_message *message = NULL;
     if (m->handle_count == 0) {
         return;
     }
     int index = any(run, m->handle_count);
     int64_t seconds = any(run, 4) == 0 ? 0 : any(run, 10) == 0 ? 43200 : any(run, 60);
-    struct model_message *message = model_by_handle(m, index);
     trace(run, "change handle %d (message %d) to %lld s", index, m->handles[index].message,
           (long long)seconds);
     int expected = SQS_ERROR_INVALID_PARAMETER_VALUE;
-    if (message != NULL &&
-        (m->now - message->received_at) / 1000 + seconds <= LEASE_TOTAL_MS / 1000) {
+    if (model_find(m, index, &message) == MODEL_FOUND &&
+        (m->now - message->received_at) / 1000 + seconds <= MODEL_LEASE_TOTAL_S) {
         message->visible_at = m->now + seconds * 1000;
         expected = 0;
     }
@@ -308,9 +301,10 @@ static void do_hold(struct run *run)
     struct model *m = &run->model;
     int expected[20];
     int max = 1 + any(run, 20);
-    trace(run, "hold %d", max);
-    int count = model_take(m, QUEUE_JOBS, max, MODEL_HELD, expected);
-    struct store_hold hold = kit_hold(&run->kit, "jobs", (uint32_t)max);
+    int queue = any(run, 2) == 0 ? MODEL_LINE : MODEL_JOBS;
+    trace(run, "hold %d of %s", max, queue_names[queue]);
+    int count = model_take(m, queue, max, MODEL_HELD, expected);
+    struct store_hold hold = kit_hold(&run->kit, queue_names[queue], (uint32_t)max);
     check(run, hold.error == 0 && (int)hold.count == count, "other number of held messages");
     for (int i = 0; i < count; i++) {
         struct model_message *message = &m->messages[expected[i]];
@@ -324,7 +318,7 @@ static void model_settle(struct model *m, struct model_message *message,
                          const struct store_settle *settle)
 {
     if (settle->how == STORE_SETTLE_DELETE) {
-        message->exists = false;
+        model_remove(m, message);
     } else if (settle->how == STORE_SETTLE_DEAD_LETTER) {
         model_to_dead(m, message, false);
     } else {
@@ -348,13 +342,13 @@ static void do_settle(struct run *run)
         return;
     }
     struct store_settle settle = {
-        .queue = STR("jobs"),
+        .queue = str_from(queue_names[message->queue]),
         .row_id = message->row_id,
         .how = (enum store_settle_how)any(run, 3),
         .delay_ms = any(run, 2) == 0 ? 0 : any(run, 30000),
         .uncount = any(run, 3) == 0,
     };
-    if (settle.how == STORE_SETTLE_DEAD_LETTER && m->max_receives == 0) {
+    if (settle.how == STORE_SETTLE_DEAD_LETTER && m->max_receives[message->queue] == 0) {
         check(run, kit_settle(&run->kit, settle) == ERR_UNSUPPORTED, "dead letter to nowhere");
         return;
     }
@@ -368,14 +362,23 @@ static void do_settle(struct run *run)
 static void do_purge(struct run *run)
 {
     struct model *m = &run->model;
-    int queue = any(run, QUEUES);
+    int queue = any_queue(run);
+    bool any_there = false;
     trace(run, "purge %s", queue_names[queue]);
     check(run, kit_queue_action(&run->kit, SQS_PURGE_QUEUE, queue_names[queue]) == 0,
           "purge failed");
     for (int i = 0; i < m->message_count; i++) {
-        if (m->messages[i].queue == queue) {
-            m->messages[i].exists = false;
-        }
+        any_there = any_there || (m->messages[i].exists && m->messages[i].queue == queue);
+        m->messages[i].exists = m->messages[i].exists && m->messages[i].queue != queue;
+    }
+    if (!any_there) {
+        return;
+    }
+    m->epoch[queue]++;
+    for (int g = 0; g < MODEL_GROUPS; g++) { /* their rows stay until they are reaped */
+        int number = m->group_number[queue][g];
+        m->ghosts = number > m->ghosts ? number : m->ghosts;
+        m->group_number[queue][g] = 0;
     }
 }
 
@@ -384,7 +387,7 @@ static void do_attributes(struct run *run)
     struct model *m = &run->model;
     char text[200] = "";
     if (any(run, 2) == 0) {
-        int queue = any(run, QUEUES);
+        int queue = any(run, MODEL_QUEUES);
         int64_t seconds = any(run, 2) == 0 ? 345600 : 60 + any(run, 60);
         (void)snprintf(text, sizeof(text), "%lld", (long long)seconds);
         trace(run, "retention of %s %s s", queue_names[queue], text);
@@ -394,15 +397,17 @@ static void do_attributes(struct run *run)
         m->retention_ms[queue] = seconds * 1000;
         return;
     }
-    m->max_receives = any(run, 4);
-    if (m->max_receives > 0) {
+    int queue = any(run, 2) == 0 ? MODEL_LINE : MODEL_JOBS;
+    m->max_receives[queue] = any(run, 4);
+    if (m->max_receives[queue] > 0) {
         (void)snprintf(text, sizeof(text),
                        "{\"deadLetterTargetArn\":\"arn:aws:sqs:" KIT_REGION ":" KIT_ACCOUNT
-                       ":dead\",\"maxReceiveCount\":%lld}",
-                       (long long)m->max_receives);
+                       ":%s\",\"maxReceiveCount\":%lld}",
+                       queue_names[queue + 1], (long long)m->max_receives[queue]);
     }
-    trace(run, "max receives %lld", (long long)m->max_receives);
-    check(run, kit_set(&run->kit, "jobs", "RedrivePolicy", text, NULL) == 0, "policy not set");
+    trace(run, "max receives of %s %lld", queue_names[queue], (long long)m->max_receives[queue]);
+    check(run, kit_set(&run->kit, queue_names[queue], "RedrivePolicy", text, NULL) == 0,
+          "policy not set");
 }
 
 static void do_time(struct run *run)
@@ -457,7 +462,7 @@ static void do_restart(struct run *run)
 static void compare_counts(struct run *run)
 {
     struct model *m = &run->model;
-    for (int queue = 0; queue < QUEUES; queue++) {
+    for (int queue = 0; queue < MODEL_QUEUES; queue++) {
         int64_t visible = 0;
         int64_t delayed = 0;
         int64_t in_flight = 0;
@@ -480,20 +485,28 @@ static void compare_counts(struct run *run)
 static void begin_sequence(struct run *run)
 {
     struct kit *kit = &run->kit;
+    bool by_group = any(run, 2) == 0;
     arena_done(&kit->arena);
     arena_init(&kit->arena, (size_t)64 << 20);
-    for (int queue = 0; queue < QUEUES; queue++) {
+    run->traced = 0;
+    for (int queue = 0; queue < MODEL_QUEUES; queue++) {
         (void)kit_queue_action(kit, SQS_DELETE_QUEUE, queue_names[queue]);
-        check(run, kit_create(kit, queue_names[queue], NULL) == 0, "create failed");
+        int rc = model_is_fifo(queue) ? kit_create(kit, queue_names[queue], "FifoQueue", "true",
+                                                   "ContentBasedDeduplication", "true", NULL)
+                                      : kit_create(kit, queue_names[queue], NULL);
+        check(run, rc == 0, "create failed");
     }
+    check(run,
+          kit_set(kit, queue_names[MODEL_LINE], "DeduplicationScope",
+                  by_group ? "messageGroup" : "queue", NULL) == 0,
+          "scope not set");
     kit_begin(kit);
     while (kit->engine.has_given_up) {
         check(run, engine_reap(&kit->engine, 1000) == 0, "reap failed");
     }
     kit_commit(kit);
-    run->traced = 0;
-    run->model = (struct model){.now = lease_now(run)};
-    for (int queue = 0; queue < QUEUES; queue++) {
+    run->model = (struct model){.now = lease_now(run), .scope_is_group = by_group};
+    for (int queue = 0; queue < MODEL_QUEUES; queue++) {
         run->model.retention_ms[queue] = INT64_C(345600) * 1000;
     }
 }
@@ -504,9 +517,9 @@ static void one_operation(struct run *run)
         void (*apply)(struct run *);
         int weight;
     } operations[] = {
-        {do_send, 25}, {do_receive, 20}, {do_delete, 12},    {do_change, 10},
-        {do_hold, 8},  {do_settle, 12},  {do_attributes, 3}, {do_time, 20},
-        {do_sweep, 5}, {do_purge, 1},    {do_restart, 1},
+        {do_send, 30}, {do_receive, 22}, {do_delete, 12},    {do_change, 10},
+        {do_hold, 8},  {do_settle, 12},  {do_attributes, 4}, {do_time, 20},
+        {do_sweep, 5}, {do_purge, 1},    {do_restart, 1},    {do_receive_attempt, 5},
     };
     int total = 0;
     for (size_t i = 0; i < SL_COUNT(operations); i++) {

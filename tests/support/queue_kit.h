@@ -33,7 +33,8 @@ struct kit {
 
 static inline void kit_directory(char *directory, size_t size)
 {
-    (void)snprintf(directory, size, "/tmp/sluice-queue-XXXXXX");
+    (void)snprintf(directory, size, "%s/sluice-queue-XXXXXX",
+                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     SL_ASSERT(mkdtemp(directory) != NULL);
 }
 
