@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-enum op_kind { OP_REQUEST, OP_HOLD, OP_SETTLE };
+enum op_kind { OP_REQUEST, OP_HOLD, OP_SETTLE, OP_PEEK };
 
 struct store {
     struct loop *loop;
