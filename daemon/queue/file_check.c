@@ -3,6 +3,7 @@
 #include "db.h"
 #include "schema.h"
 
+#include "sluice/queue/verify.h"
 #include "sluice/runtime/log.h"
 #include "sluice/runtime/loop.h"
 
@@ -13,11 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HEADER_BYTES 100
-#define URI_BYTES    4200
-#define RECOVERY_ADVICE                                                                            \
-    "; the file was not touched: put a backup in its place, save what can be read with "           \
-    "\"sqlite3 FILE .recover\", or move it away to start empty"
+#define HEADER_BYTES    100
+#define URI_BYTES       4200
+#define RECOVERY_ADVICE "; the file was not touched: " QUEUE_RECOVERY_ADVICE
 
 struct glance {
     uint8_t header[HEADER_BYTES];
@@ -262,6 +261,16 @@ static int open_with_log(const char *path, sqlite3 **ret)
     return rc;
 }
 
+int file_open_unchanged(const char *path, sqlite3 **ret, struct error *e)
+{
+    int rc = is_nonempty_file(path, "-wal") ? open_with_log(path, ret) : open_immutable(path, ret);
+    if (rc != 0) {
+        (void)error_set(e, rc, path, "the queue file cannot be read: %s",
+                        *ret == NULL ? err_text(rc) : sqlite3_errmsg(*ret));
+    }
+    return rc;
+}
+
 int file_check(const char *path, struct error *e)
 {
     struct glance glance = {.file_bytes = 0};
@@ -273,11 +282,8 @@ int file_check(const char *path, struct error *e)
         return rc;
     }
     sqlite3 *handle = NULL;
-    rc = glance.has_wal ? open_with_log(path, &handle) : open_immutable(path, &handle);
-    if (rc != 0) {
-        (void)error_set(e, rc, path, "the queue file cannot be read: %s",
-                        handle == NULL ? err_text(rc) : sqlite3_errmsg(handle));
-    } else {
+    rc = file_open_unchanged(path, &handle, e);
+    if (rc == 0) {
         rc = content_check(handle, path, &glance, e);
     }
     (void)sqlite3_close(handle);
