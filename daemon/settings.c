@@ -354,6 +354,12 @@ static const struct config_row rows[] = {
      SETTINGS(sqs_api.allow_anonymous),
      .fallback = "false",
      .help = "Serve callers that do not sign, on any address."},
+    {.path = "sqs_api.sixty_second_rules",
+     .type = CONFIG_BOOL,
+     SETTINGS(sqs_api.sixty_second_rules),
+     .fallback = "false",
+     .help = "As in AWS: a queue may be purged once a minute, and its name is free a minute after "
+             "it was deleted."},
     {.path = "http",
      .type = CONFIG_OBJECT,
      .help = "Health (/healthz, /readyz) and metrics (/metrics)."},

@@ -88,6 +88,7 @@ struct settings {
         char *region, *account;
         SETTINGS_ARRAY(struct access_key_settings) access_keys;
         bool allow_anonymous;
+        bool sixty_second_rules;
     } sqs_api;
     struct {
         struct config_strings listen; /* health and metrics; may be empty */
