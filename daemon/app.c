@@ -338,25 +338,53 @@ static int listen_all(struct http_server *server, const struct config_strings *a
     return error;
 }
 
+static struct sqs_strings patterns(const struct config_strings *names)
+{
+    struct sqs_strings ret = {MEM_NEW_ARRAY(names->count + 1, struct str), 0, true};
+
+    for (; ret.count < names->count; ret.count++) {
+        ret.items[ret.count] = str_from(names->items[ret.count]);
+    }
+    return ret;
+}
+
+static struct sqs_api *build_sqs_api(struct app *app)
+{
+    const struct settings *s = app->settings;
+    struct sqs_api_config config = {.region = str_from(s->sqs_api.region),
+                                    .account = str_from(s->sqs_api.account),
+                                    .allow_anonymous = s->sqs_api.allow_anonymous};
+
+    config.access_key_count = s->sqs_api.access_keys.count;
+    config.access_keys = MEM_NEW_ARRAY(config.access_key_count + 1, struct sqs_api_key);
+    for (uint32_t i = 0; i < config.access_key_count; i++) {
+        const struct access_key_settings *key = &s->sqs_api.access_keys.items[i];
+        config.access_keys[i] =
+            (struct sqs_api_key){str_from(key->id), str_from(key->secret), patterns(&key->actions),
+                                 patterns(&key->queues)};
+    }
+    struct sqs_api *api = sqs_api_new(app->store, app->metrics, &config);
+    for (uint32_t i = 0; i < config.access_key_count; i++) {
+        free(config.access_keys[i].actions.items);
+        free(config.access_keys[i].queues.items);
+    }
+    free(config.access_keys);
+    return api;
+}
+
 static int build_servers(struct app *app, struct error *e)
 {
     static const struct admin_callbacks callbacks = {on_status, on_trouble, on_pause, on_limit};
     const struct settings *s = app->settings;
     char socket[PATH_MAX_BYTES];
-    struct sqs_api_config api = {.region = str_from(s->sqs_api.region),
-                                 .account = str_from(s->sqs_api.account),
-                                 .allow_anonymous = s->sqs_api.allow_anonymous};
     int error;
 
-    api.access_keys = MEM_NEW_ARRAY(s->sqs_api.access_keys.count + 1, struct sqs_api_key);
-    for (uint32_t i = 0; i < s->sqs_api.access_keys.count; i++) {
-        api.access_keys[i].id = str_from(s->sqs_api.access_keys.items[i].id);
-        api.access_keys[i].secret = str_from(s->sqs_api.access_keys.items[i].secret);
-    }
-    api.access_key_count = s->sqs_api.access_keys.count;
-    app->sqs_api = sqs_api_new(app->store, app->metrics, &api);
-    free(api.access_keys);
-    app->admin = (struct admin){.callbacks = &callbacks, .context = app, .metrics = app->metrics};
+    app->sqs_api = build_sqs_api(app);
+    app->admin = (struct admin){.callbacks = &callbacks,
+                                .context = app,
+                                .metrics = app->metrics,
+                                .sqs_api = app->sqs_api,
+                                .store = app->store};
     app->sqs_server = http_server_new(
         app->loop, &(struct http_server_config){.body_max_bytes = SQS_API_BODY_MAX_BYTES},
         sqs_api_handle, app->sqs_api);
@@ -364,7 +392,9 @@ static int build_servers(struct app *app, struct error *e)
         http_server_new(app->loop, &(struct http_server_config){.connections_max = 64},
                         admin_handle_health, &app->admin);
     app->admin_server =
-        http_server_new(app->loop, &(struct http_server_config){.connections_max = 16},
+        http_server_new(app->loop,
+                        &(struct http_server_config){.connections_max = 16,
+                                                     .body_max_bytes = SQS_API_BODY_MAX_BYTES},
                         admin_handle_control, &app->admin);
     error = listen_all(app->sqs_server, &s->sqs_api.listen, e);
     if (error == 0) {

@@ -17,6 +17,8 @@
 #define ROUTE(member)      CONFIG_MEMBER(struct route_settings, member)
 #define ACCESS_KEY(member) CONFIG_MEMBER(struct access_key_settings, member)
 
+#define ACCESS_PATTERNS_MAX 50
+
 #define MINUTE_NS INT64_C(60000000000)
 #define HOUR_NS   (60 * MINUTE_NS)
 #define DAY_NS    (24 * HOUR_NS)
@@ -349,6 +351,24 @@ static const struct config_row rows[] = {
      .max = 256,
      .help = "The secret access key; never printed.",
      .example = "\"replace-this-secret\""},
+    {.path = "sqs_api.access_keys[].actions",
+     .type = CONFIG_STRINGS,
+     .flags = CONFIG_RELOADABLE,
+     ACCESS_KEY(actions),
+     .min = 1,
+     .max = ACCESS_PATTERNS_MAX,
+     .fallback = "[\"*\"]",
+     .help = "The SQS actions that this key may use: names (\"SendMessage\", which covers "
+             "SendMessageBatch) or patterns (\"Get*\")."},
+    {.path = "sqs_api.access_keys[].queues",
+     .type = CONFIG_STRINGS,
+     .flags = CONFIG_RELOADABLE,
+     ACCESS_KEY(queues),
+     .min = 1,
+     .max = ACCESS_PATTERNS_MAX,
+     .fallback = "[\"*\"]",
+     .help = "The queues that this key may use: names or patterns (\"jobs-*\"). ListQueues shows "
+             "all names whatever stands here; leave it out of actions to prevent that."},
     {.path = "sqs_api.allow_anonymous",
      .type = CONFIG_BOOL,
      SETTINGS(sqs_api.allow_anonymous),

@@ -3,6 +3,7 @@
 #include "settings_text.h"
 #include "sluice/base/clock.h"
 #include "sluice/base/mem.h"
+#include "sluice/sqs/iam.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -407,6 +408,57 @@ static void check_listen_twice(struct check *check)
     }
 }
 
+static const char *next_action(void *context, uint32_t i)
+{
+    (void)context;
+    return sqs_iam_name_at(i);
+}
+
+/* Not an action: says what to write instead. */
+static void refuse_action(struct check *check, const char *where, const char *action)
+{
+    struct str single = str_from(action);
+    const char *suggestion = config_suggest(single, next_action, NULL);
+    single.len -= str_ends_with(single, STR("Batch")) ? 5 : 0;
+    if (str_starts_with(single, STR("sqs:"))) {
+        FAIL(check, where, "found \"%.60s\"; leave \"sqs:\" out", action);
+    } else if (single.len < strlen(action) && sqs_iam_grants_something(single)) {
+        FAIL(check, where, "found \"%s\"; write \"%.*s\", which covers the batch", action,
+             STR_FMT(single));
+    } else if (suggestion != NULL) {
+        FAIL(check, where, "found \"%.60s\", which is no action of SQS; did you mean \"%s\"?",
+             action, suggestion);
+    } else {
+        struct buf names;
+        buf_init(&names, 1024);
+        const char *name;
+        for (uint32_t i = 0; (name = sqs_iam_name_at(i)) != NULL; i++) {
+            buf_addf(&names, ", %s", name);
+        }
+        FAIL(check, where, "found \"%.24s\"; allowed: *%s", action, buf_str(&names).ptr);
+        buf_done(&names);
+    }
+}
+
+static void check_access_patterns(struct check *check, uint32_t key)
+{
+    const struct access_key_settings *item = &check->settings->sqs_api.access_keys.items[key];
+    char where[PATH_TEXT_MAX];
+    for (uint32_t i = 0; i < item->actions.count; i++) {
+        if (!sqs_iam_grants_something(str_from(item->actions.items[i]))) {
+            (void)snprintf(where, sizeof(where), "sqs_api.access_keys[%u].actions[%u]", key, i);
+            refuse_action(check, where, item->actions.items[i]);
+        }
+    }
+    for (uint32_t i = 0; i < item->queues.count; i++) {
+        const char *problem = settings_queue_pattern_problem(str_from(item->queues.items[i]));
+        if (problem != NULL) {
+            (void)snprintf(where, sizeof(where), "sqs_api.access_keys[%u].queues[%u]", key, i);
+            FAIL(check, where, "found \"%.100s\": %s", item->queues.items[i], problem);
+        }
+    }
+}
+
 static void check_access_keys(struct check *check)
 {
     const struct settings *settings = check->settings;
@@ -420,6 +472,7 @@ static void check_access_keys(struct check *check)
                 FAIL(check, where, "found \"%s\" a second time; remove one of the two", id);
             }
         }
+        check_access_patterns(check, i);
     }
 }
 

@@ -4,7 +4,8 @@
 #include <string.h>
 #include <sys/un.h>
 
-#define HOST_MAX 253
+#define HOST_MAX          253
+#define QUEUE_PATTERN_MAX 100
 
 static bool is_digit(char c)
 {
@@ -208,4 +209,12 @@ const char *settings_account_problem(struct str account)
         }
     }
     return NULL;
+}
+
+const char *settings_queue_pattern_problem(struct str pattern)
+{
+    return pattern.len <= QUEUE_PATTERN_MAX && only(pattern, "-_.*")
+               ? NULL
+               : "write the name of a queue, or a pattern: at most 100 of A-Z a-z 0-9 _ - . and * "
+                 "for any run of them";
 }

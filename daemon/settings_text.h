@@ -16,5 +16,7 @@ const char *settings_address_problem(struct str address, bool *ret_local);
 const char *settings_header_problem(struct str name, struct str value);
 const char *settings_region_problem(struct str region);
 const char *settings_account_problem(struct str account);
+/* The name of a queue, with * for any run of characters. */
+const char *settings_queue_pattern_problem(struct str pattern);
 
 #endif

@@ -325,3 +325,30 @@ bool str_equal_secret(struct str a, struct str b)
     }
     return difference == 0;
 }
+
+/* Only the last '*' needs to be remembered: an earlier one has taken as little as it can. */
+bool str_matches(struct str s, struct str pattern)
+{
+    size_t at = 0;
+    size_t p = 0;
+    size_t star = SIZE_MAX;
+    size_t taken = 0; /* s up to where the last '*' reaches */
+    while (at < s.len) {
+        if (p < pattern.len && pattern.ptr[p] == '*') {
+            star = p++;
+            taken = at;
+        } else if (p < pattern.len && pattern.ptr[p] == s.ptr[at]) {
+            p++;
+            at++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            at = ++taken;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.len && pattern.ptr[p] == '*') {
+        p++;
+    }
+    return p == pattern.len;
+}

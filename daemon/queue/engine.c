@@ -117,6 +117,19 @@ void *engine_output(struct store_request *request, size_t size)
     return request->output;
 }
 
+struct str engine_region(const struct engine *engine, const struct store_request *request)
+{
+    return request->region.len > 0 ? request->region : str_from(engine->region);
+}
+
+bool engine_arn_is_ours(const struct engine *engine, const struct store_request *request,
+                        const struct sqs_arn *arn)
+{
+    return str_equal(arn->account, str_from(engine->account)) &&
+           (str_equal(arn->region, str_from(engine->region)) ||
+            str_equal(arn->region, engine_region(engine, request)));
+}
+
 /* ---- queues in memory ---- */
 
 struct queue *engine_queue(struct engine *engine, struct str name)

@@ -52,6 +52,7 @@ struct engine {
     struct list deleted;   /* names of queues deleted in the last minute, when the rules hold */
     uint64_t moves;        /* messages that went to another queue */
     uint64_t generation;   /* changes when a queue comes or goes */
+    bool started;          /* open to the end: closing it may write */
     bool has_given_up;     /* there are spaces to empty */
     bool refuses_messages; /* disk nearly full: room is left for receives and deletes */
     uint8_t random[ENGINE_RANDOM_BYTES];
@@ -62,6 +63,7 @@ struct engine {
 
 SL_MUST_CHECK int engine_open(struct engine *engine, const struct engine_config *config,
                               struct error *e);
+/* Writes down what the next open would have to count otherwise, if it can. */
 void engine_close(struct engine *engine);
 
 SL_MUST_CHECK int engine_begin(struct engine *engine, int64_t now_ms, wall_ms wall);
@@ -72,6 +74,7 @@ void engine_rollback(struct engine *engine);
 SL_MUST_CHECK int engine_run(struct engine *engine, struct store_request *request);
 SL_MUST_CHECK int engine_hold(struct engine *engine, struct store_hold *hold);
 SL_MUST_CHECK int engine_settle(struct engine *engine, struct store_settle *settle);
+SL_MUST_CHECK int engine_peek(struct engine *engine, struct store_peek *peek);
 
 /* How long a receive that found nothing may wait, and where. 0: answer now. */
 int64_t engine_wait_seconds(struct engine *engine, const struct store_request *request,

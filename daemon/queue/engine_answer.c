@@ -57,7 +57,8 @@ static int add_system_attributes(struct take *take, sqlite3_stmt *row, const str
     wall_ms sent_at = sqlite3_column_int64(row, COLUMN_SENT_AT);
     struct str source = db_column(row, COLUMN_SOURCE);
     if (source.ptr != NULL) {
-        source = sqs_arn_build(arena, str_from(engine->region), str_from(engine->account), source);
+        source = sqs_arn_build(arena, engine_region(engine, take->request),
+                               str_from(engine->account), source);
     }
     const struct system_attribute all[SYSTEM_NAMES_MAX] = {
         {"SenderId", str_from(engine->account)},

@@ -34,12 +34,42 @@ static bool live_value(struct engine *engine, struct store_request *request,
         *ret = engine_text(arena, "%" PRId64, queue->definition->modified_at / 1000);
         return true;
     case SQS_QUEUE_ATTRIBUTE_QUEUE_ARN:
-        *ret = sqs_arn_build(arena, str_from(engine->region), str_from(engine->account),
+        *ret = sqs_arn_build(arena, engine_region(engine, request), str_from(engine->account),
                              queue_name(queue));
         return true;
     default:
         return false;
     }
+}
+
+/* Writes the policy's ARN for another region. */
+static int policy_in_region(struct engine *engine, struct arena *arena, struct str region,
+                            struct sqs_redrive_policy *policy)
+{
+    struct sqs_arn arn;
+    if (sqs_arn_parse(policy->dead_letter_arn, &arn) != 0) {
+        return ERR_INVALID;
+    }
+    policy->dead_letter_arn = sqs_arn_build(arena, region, str_from(engine->account), arn.name);
+    return policy->dead_letter_arn.ptr == NULL ? ERR_NOMEM : 0;
+}
+
+/* As the request's region has it. */
+static struct str shown_redrive_policy(struct engine *engine, struct store_request *request,
+                                       struct str text)
+{
+    struct sqs_redrive_policy policy;
+    struct sqs_error e;
+    struct str shown = STR_NONE;
+    struct buf out;
+    buf_init(&out, POLICY_MAX_BYTES);
+    if (sqs_redrive_policy_parse(text, request->arena, &policy, &e) == SQS_OK &&
+        policy_in_region(engine, request->arena, engine_region(engine, request), &policy) == 0 &&
+        sqs_redrive_policy_write(&policy, &out) == 0) {
+        shown = (struct str){arena_dup(request->arena, out.ptr, out.len), out.len};
+    }
+    buf_done(&out);
+    return shown.ptr == NULL ? STR_NONE : shown;
 }
 
 /* STR_NONE: the queue does not show this attribute. */
@@ -55,6 +85,9 @@ static struct str shown_value(struct engine *engine, struct store_request *reque
     }
     /* Copied: the definition may be replaced before the answer is written out. */
     value = str_from(queue_definition_value(queue->definition, attribute));
+    if (attribute == SQS_QUEUE_ATTRIBUTE_REDRIVE_POLICY && value.ptr != NULL) {
+        return shown_redrive_policy(engine, request, value);
+    }
     const char *copy = value.ptr == NULL ? NULL : arena_dup(request->arena, value.ptr, value.len);
     return copy == NULL ? STR_NONE : (struct str){copy, value.len};
 }
@@ -100,9 +133,11 @@ static int bad_redrive(struct store_request *request, struct str text, const cha
                          (int)(text.len > 300 ? 300 : text.len), text.ptr, reason);
 }
 
+/* The source by its name: the policy may name it in any region. */
 static bool is_allowed_source(struct store_request *request, const struct queue *target,
-                              struct str source_arn)
+                              struct str account, struct str source)
 {
+    struct sqs_arn arn;
     struct sqs_redrive_allow_policy policy = {.permission = SQS_REDRIVE_ALLOW_ALL};
     struct sqs_error e = {.code = SQS_OK};
     struct str text =
@@ -114,7 +149,8 @@ static bool is_allowed_source(struct store_request *request, const struct queue 
     }
     for (uint32_t i = 0; i < policy.source_arns.count; i++) {
         if (policy.permission == SQS_REDRIVE_BY_QUEUE &&
-            str_equal(policy.source_arns.items[i], source_arn)) {
+            sqs_arn_parse(policy.source_arns.items[i], &arn) == 0 &&
+            str_equal(arn.account, account) && str_equal(arn.name, source)) {
             return true;
         }
     }
@@ -128,8 +164,7 @@ static int check_target(struct engine *engine, struct store_request *request, st
     if (sqs_arn_parse(policy->dead_letter_arn, &arn) != 0) {
         return bad_redrive(request, text, "deadLetterTargetArn is not the ARN of a queue.");
     }
-    if (!str_equal(arn.region, str_from(engine->region)) ||
-        !str_equal(arn.account, str_from(engine->account))) {
+    if (!engine_arn_is_ours(engine, request, &arn)) {
         return bad_redrive(
             request, text,
             "Dead-letter queue must be in the same account and region as the source.");
@@ -145,8 +180,7 @@ static int check_target(struct engine *engine, struct store_request *request, st
         return bad_redrive(request, text,
                            "Dead-letter queue must be same type of queue as the source.");
     }
-    struct str source = sqs_arn_build(request->arena, arn.region, arn.account, name);
-    if (!is_allowed_source(request, target, source)) {
+    if (!is_allowed_source(request, target, arn.account, name)) {
         return bad_redrive(
             request, text,
             "The dead-letter queue's RedriveAllowPolicy does not allow this source.");
@@ -165,7 +199,8 @@ static int check_redrive_policy(struct engine *engine, struct store_request *req
     }
     struct buf canonical;
     buf_init(&canonical, POLICY_MAX_BYTES);
-    if (sqs_redrive_policy_write(&policy, &canonical) == 0) {
+    if (policy_in_region(engine, request->arena, str_from(engine->region), &policy) == 0 &&
+        sqs_redrive_policy_write(&policy, &canonical) == 0) {
         queue_definition_set(definition, SQS_QUEUE_ATTRIBUTE_REDRIVE_POLICY, buf_str(&canonical));
     }
     buf_done(&canonical);

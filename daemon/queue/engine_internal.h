@@ -13,6 +13,7 @@
 #include "engine.h"
 
 #include "sluice/base/mem.h"
+#include "sluice/sqs/arn.h"
 
 /* The queue for a change: its state is saved for a rollback and brought up to now. */
 SL_MUST_CHECK int engine_touch(struct engine *engine, struct queue *queue);
@@ -34,6 +35,13 @@ struct str engine_message_id(struct arena *arena, const uint8_t raw[16]);
 void *engine_output(struct store_request *request, size_t size);
 int engine_out_of_memory(struct store_request *request); /* sets the error, returns 0 */
 int engine_no_such_queue(struct store_request *request);
+
+/* All regions are one namespace of queues: answers speak of the region that the request names, and
+ * ARNs of that region and of the configured one mean the same queue. The file has the configured
+ * one. */
+struct str engine_region(const struct engine *engine, const struct store_request *request);
+bool engine_arn_is_ours(const struct engine *engine, const struct store_request *request,
+                        const struct sqs_arn *arn);
 
 /* Changes that a rollback takes back. */
 enum undo_kind { UNDO_CREATED, UNDO_DELETED, UNDO_DEFINITION, UNDO_SPACE };
@@ -82,6 +90,12 @@ static inline bool engine_is_expired(const struct engine *engine, const struct q
 {
     return enqueued_at + queue->definition->retention_ms <= engine->now;
 }
+
+/* The counters at a clean end, written and synced. Without them the next start counts. */
+void engine_closing_write(struct engine *engine);
+/* Takes them out of the file and into the queue, brought up to now: 1. 0: there are none, the file
+ * was not closed. Inside a transaction. */
+SL_MUST_CHECK int engine_closing_take(struct engine *engine, struct queue *queue);
 
 /* ---- groups: engine_group.c ---- */
 /* The group_key of a message of that group, which comes to the queue and will be visible at

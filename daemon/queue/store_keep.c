@@ -172,6 +172,8 @@ static void publish_queue(struct store *store, struct queue *queue, struct store
         .expired = state->expired,
     };
     str_copy(stats.name, sizeof(stats.name), queue_name(queue));
+    str_copy(stats.dead_letter, sizeof(stats.dead_letter),
+             str_from(queue->definition->dead_letter));
     pthread_mutex_lock(&store->mutex);
     *slot = stats;
     pthread_mutex_unlock(&store->mutex);

@@ -1,5 +1,6 @@
 #include "sqs_api_internal.h"
 
+#include "sluice/sqs/iam.h"
 #include "sluice/sqs/sigv4.h"
 
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #define ACTION_SHOWN_MAX  64
+#define REGION_MAX        32
 #define CLOCK_SKEW_MAX_MS (INT64_C(15) * 60 * 1000)
 
 /* ---- the keys ---- */
@@ -29,6 +31,24 @@ static void free_copy(struct str *text)
     *text = STR_NONE;
 }
 
+static struct sqs_strings copy_of_all(const struct sqs_strings *patterns)
+{
+    struct sqs_strings copy = {MEM_NEW_ARRAY(patterns->count + 1, struct str), 0, true};
+    for (; copy.count < patterns->count; copy.count++) {
+        copy.items[copy.count] = copy_of(patterns->items[copy.count]);
+    }
+    return copy;
+}
+
+static void free_copies(struct sqs_strings *patterns)
+{
+    for (uint32_t i = 0; i < patterns->count; i++) {
+        free_copy(&patterns->items[i]);
+    }
+    free(patterns->items);
+    *patterns = (struct sqs_strings){NULL, 0, false};
+}
+
 void sqs_access_init(struct sqs_access *access, const struct sqs_api_config *config)
 {
     *access = (struct sqs_access){
@@ -39,8 +59,10 @@ void sqs_access_init(struct sqs_access *access, const struct sqs_api_config *con
         .account = copy_of(config->account),
     };
     for (uint32_t i = 0; i < config->access_key_count; i++) {
-        access->keys[i] = (struct sqs_api_key){copy_of(config->access_keys[i].id),
-                                               copy_of(config->access_keys[i].secret)};
+        const struct sqs_api_key *key = &config->access_keys[i];
+        access->keys[i] =
+            (struct sqs_api_key){copy_of(key->id), copy_of(key->secret), copy_of_all(&key->actions),
+                                 copy_of_all(&key->queues)};
     }
 }
 
@@ -49,6 +71,8 @@ void sqs_access_done(struct sqs_access *access)
     for (uint32_t i = 0; i < access->key_count; i++) {
         free_copy(&access->keys[i].id);
         free_copy(&access->keys[i].secret);
+        free_copies(&access->keys[i].actions);
+        free_copies(&access->keys[i].queues);
     }
     free(access->keys);
     free_copy(&access->region);
@@ -196,7 +220,8 @@ static bool signature_is_right(const struct http_request_view *request,
 }
 
 static int check_signed(const struct sqs_access *access, const struct http_request_view *request,
-                        struct str action, wall_ms now, struct sqs_error *e)
+                        struct str action, wall_ms now, const struct sqs_api_key **ret_key,
+                        struct sqs_error *e)
 {
     struct str authorization = http_request_header(request, "authorization");
     if (authorization.ptr == NULL) {
@@ -231,12 +256,63 @@ static int check_signed(const struct sqs_access *access, const struct http_reque
                            "provided. Check your AWS Secret Access Key and signing method. Consult "
                            "the service documentation for details.");
     }
+    *ret_key = key;
     return rc;
 }
 
 int sqs_access_check(const struct sqs_access *access, const struct http_request_view *request,
-                     struct str action, wall_ms now, struct sqs_error *e)
+                     struct str action, wall_ms now, const struct sqs_api_key **ret_key,
+                     struct sqs_error *e)
 {
-    return access->key_count > 0 ? check_signed(access, request, action, now, e)
+    *ret_key = NULL;
+    return access->key_count > 0 ? check_signed(access, request, action, now, ret_key, e)
                                  : check_unsigned(access, request, action, e);
+}
+
+struct str sqs_access_region(const struct http_request_view *request)
+{
+    struct sigv4_authorization claim;
+    struct str authorization = http_request_header(request, "authorization");
+    if (authorization.ptr == NULL || sigv4_parse(authorization, &claim) != ERR_OK ||
+        claim.region.len > REGION_MAX) {
+        return STR_NONE;
+    }
+    for (size_t i = 0; i < claim.region.len; i++) {
+        char c = claim.region.ptr[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-') {
+            return STR_NONE;
+        }
+    }
+    return claim.region;
+}
+
+/* ---- what a key may do ---- */
+
+static bool is_granted(const struct sqs_strings *patterns, struct str name)
+{
+    bool granted = patterns->count == 0;
+    for (uint32_t i = 0; i < patterns->count && !granted; i++) {
+        granted = str_matches(name, patterns->items[i]);
+    }
+    return granted;
+}
+
+int sqs_access_authorize(const struct sqs_access *access, const struct sqs_api_key *key,
+                         enum sqs_action action, struct str queue, struct sqs_error *e)
+{
+    struct str name = sqs_iam_name(action);
+    bool action_is_granted = key == NULL || is_granted(&key->actions, name);
+    if (action_is_granted &&
+        (key == NULL || queue.ptr == NULL || is_granted(&key->queues, queue))) {
+        return SQS_OK;
+    }
+    queue = queue.ptr == NULL ? SQS_ACCESS_EVERY_QUEUE : queue;
+    queue.len = queue.len > SQS_QUEUE_NAME_MAX ? SQS_QUEUE_NAME_MAX : queue.len;
+    return sqs_error_set(e, SQS_ERROR_ACCESS_DENIED,
+                         "User: arn:aws:iam::%.*s:user/%.*s is not authorized to perform: "
+                         "sqs:%.*s on resource: arn:aws:sqs:%.*s:%.*s:%.*s because the %s of "
+                         "this key in sqs_api.access_keys do not allow it",
+                         STR_FMT(access->account), STR_FMT(key->id), STR_FMT(name),
+                         STR_FMT(access->region), STR_FMT(access->account), STR_FMT(queue),
+                         action_is_granted ? "queues" : "actions");
 }

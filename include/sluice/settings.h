@@ -68,6 +68,8 @@ struct route_settings {
 struct access_key_settings {
     char *id;
     char *secret;
+    /* What its holder may do, both at once: patterns of names. */
+    struct config_strings actions, queues;
 };
 
 /* A typed view on struct config_array: the same layout. */

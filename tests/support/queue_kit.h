@@ -25,9 +25,11 @@ struct kit {
     char directory[64], path[96];
     struct engine engine;
     bool is_open;
+    bool groups_commits, in_transaction; /* as the store does: many operations to a commit */
     int64_t now_ms; /* since the start of the test; the engine sees KIT_WALL + now_ms */
     int64_t wall_step_ms;
     bool sixty_second_rules;      /* from the next opening on */
+    const char *region;           /* of the requests; NULL: they name none */
     struct arena arena;           /* of the answers, freed at the end */
     struct store_request request; /* of the last call */
 };
@@ -120,15 +122,27 @@ static inline int64_t kit_lease_ms(const struct kit *kit)
 
 static inline void kit_begin(struct kit *kit)
 {
+    if (kit->in_transaction) {
+        return;
+    }
     int rc =
         engine_begin(&kit->engine, kit_lease_ms(kit), KIT_WALL + kit->now_ms + kit->wall_step_ms);
     SL_ASSERT(rc == 0);
 }
 
-static inline void kit_commit(struct kit *kit)
+static inline void kit_flush(struct kit *kit)
 {
     int rc = engine_commit(&kit->engine);
     SL_ASSERT(rc == 0);
+    kit->in_transaction = false;
+}
+
+static inline void kit_commit(struct kit *kit)
+{
+    kit->in_transaction = true;
+    if (!kit->groups_commits) {
+        kit_flush(kit);
+    }
 }
 
 /* One action in a transaction of its own; the answer is kit->request. Returns the SQS error code.
@@ -139,6 +153,7 @@ static inline int kit_run(struct kit *kit, enum sqs_action action, const void *i
         .action = action,
         .input = input,
         .endpoint = STR(KIT_ENDPOINT),
+        .region = str_from(kit->region),
         .arena = &kit->arena,
         .wall = KIT_WALL + kit->now_ms + kit->wall_step_ms,
     };

@@ -44,6 +44,8 @@ bool str_is_utf8(struct str s);
 size_t str_utf8_prefix(struct str s);
 /* strncpy that always terminates; truncates. Returns dst. */
 char *str_copy(char *dst, size_t dst_size, struct str s);
+/* The whole of s, where '*' in the pattern stands for any run of bytes, also none. */
+bool str_matches(struct str s, struct str pattern);
 /* Constant-time comparison of secrets: time depends on the lengths only. */
 bool str_equal_secret(struct str a, struct str b);
 

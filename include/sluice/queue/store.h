@@ -56,6 +56,7 @@ struct store_request {
     enum sqs_action action;
     const void *input;   /* struct sqs_…_in of the action, borrowed until completion */
     struct str endpoint; /* "http://host:port" for queue URLs in answers; borrowed */
+    struct str region;   /* of ARNs in answers; empty: the configured one; borrowed */
     struct arena *arena; /* of the request: answers are allocated there, by the store's thread */
     wall_ms wall;        /* SentTimestamp */
     void (*done)(void *context, struct store_request *request);
@@ -114,6 +115,52 @@ struct store_settle {
 };
 void store_settle(struct store *store, struct store_settle *settle);
 
+/* ---- looking without receiving ---- */
+#define STORE_PEEK_ROWS 1000 /* that one page looks at, whether it shows them or not */
+/* Messages of a queue, oldest first, a page at a time: nothing about them changes. Visible ones;
+ * also those that are not (in flight, held by a route, or behind one of their FIFO group that is)
+ * and delayed ones when asked for. All attributes, no receipt handle; with IsVisible and IsDelayed
+ * among the system attributes when the one or the other kind was asked for. */
+struct store_peek {
+    struct str queue;  /* name, borrowed */
+    struct str region; /* of ARNs; empty: the configured one; borrowed */
+    bool invisible, delayed;
+    int64_t from;        /* 0: the oldest; else `next` of the page before */
+    struct arena *arena; /* what the messages point to */
+    void (*done)(void *context, struct store_peek *peek);
+    void *context;
+    struct sqs_message *messages; /* room for max of them, caller's; a page adds to count */
+    uint32_t count, max;
+    uint32_t before; /* private: count at the page's beginning; a page may be read twice */
+    int64_t next;    /* answer: where the next page begins; 0: there is none */
+    bool full;       /* answer: the arena has no room for the message at next */
+    int error;       /* ERR_NOT_FOUND: no such queue; ERR_CLOSED, ERR_IO … */
+    struct store_op op;
+};
+void store_peek(struct store *store, struct store_peek *peek);
+
+/* ---- backup ---- */
+#define STORE_BACKUP_PATH_MAX 1024
+enum store_backup_state {
+    STORE_BACKUP_NONE,
+    STORE_BACKUP_RUNNING,
+    STORE_BACKUP_DONE,
+    STORE_BACKUP_FAILED,
+};
+struct store_backup_status {
+    enum store_backup_state state;
+    char path[STORE_BACKUP_PATH_MAX];
+    uint64_t pages_done, pages_total;
+    uint64_t bytes, messages; /* DONE: what the file holds */
+    struct error error;       /* FAILED */
+};
+/* Begins to copy the queue file to path, which must be absolute, while operations go on; what was
+ * answered before is in the copy. replace: a queue file at path may be replaced (nothing else ever
+ * is). ERR_BUSY: another one is running; ERR_INVALID: the path; ERR_CLOSED. Everything else that
+ * goes wrong is told by the status. */
+SL_MUST_CHECK int store_backup_start(struct store *store, const char *path, bool replace);
+void store_backup_status(struct store *store, struct store_backup_status *ret);
+
 /* Declares a queue of the configuration: creates it or sets its attributes (and its dead-letter
  * policy). Completes like the rest; error text says what contradicts. Uses the SQS attribute names.
  */
@@ -121,6 +168,7 @@ void store_settle(struct store *store, struct store_settle *settle);
 
 struct store_queue_stats {
     char name[81];
+    char dead_letter[81]; /* "": none */
     uint64_t visible, in_flight, delayed;
     wall_ms oldest_sent_at;                                   /* of the visible ones; 0 when none */
     uint64_t sent, received, deleted, dead_lettered, expired; /* since start */

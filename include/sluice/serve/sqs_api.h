@@ -7,7 +7,11 @@
  * 4, clock within 15 minutes, no session tokens). Without keys whoever reaches the socket may,
  * except web pages: a request with an Origin, a Referer or a cross-site Sec-Fetch-Site header is
  * refused, and so is a Host that is not local (allow_anonymous lifts only that last rule, for
- * listeners beyond loopback).
+ * listeners beyond loopback). A key may be bound to actions and queues: what lies outside is
+ * AccessDenied, whether or not the queue is there. ListQueues needs the action only.
+ *
+ * All regions are one namespace of queues. ARNs in answers are of the region that the request's
+ * credential scope names, signed or not; with keys that must be the configured one.
  *
  * Memory: at most SQS_API_REQUEST_MAX_BYTES per request for what it decodes and is answered. Loop
  * thread only.
@@ -19,6 +23,7 @@
 #include "sluice/net/http_server.h"
 #include "sluice/queue/store.h"
 #include "sluice/runtime/metrics.h"
+#include "sluice/sqs/types.h"
 
 /* For http_server_config.body_max_bytes: a body of 1 MiB in a form may have every byte escaped. */
 #define SQS_API_BODY_MAX_BYTES    ((size_t)4 << 20)
@@ -28,6 +33,7 @@ struct sqs_api;
 
 struct sqs_api_key {
     struct str id, secret;
+    struct sqs_strings actions, queues; /* patterns of names (str_matches); none: all */
 };
 
 /* Everything is copied. */
@@ -55,5 +61,9 @@ void sqs_api_free(struct sqs_api *api);
 /* The handler for http_server_new(); context: struct sqs_api *. */
 void sqs_api_handle(void *context, struct http_exchange *exchange,
                     const struct http_request_view *request);
+/* The same for callers whose right was proved by the socket they came through (the control socket
+ * in the data directory, mode 0600: they own the file anyhow): no signature is asked for. */
+void sqs_api_handle_owner(void *context, struct http_exchange *exchange,
+                          const struct http_request_view *request);
 
 #endif

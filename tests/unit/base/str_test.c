@@ -216,6 +216,59 @@ static void test_copy(void **state)
     assert_string_equal(dst, "");
 }
 
+/* The meaning itself, without the trick. */
+static bool matches_by_trying(struct str s, struct str pattern)
+{
+    if (pattern.len == 0) {
+        return s.len == 0;
+    }
+    struct str rest = {pattern.ptr + 1, pattern.len - 1};
+    if (pattern.ptr[0] != '*') {
+        return s.len > 0 && s.ptr[0] == pattern.ptr[0] &&
+               matches_by_trying((struct str){s.ptr + 1, s.len - 1}, rest);
+    }
+    for (size_t i = 0; i <= s.len; i++) {
+        if (matches_by_trying((struct str){s.ptr + i, s.len - i}, rest)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void test_matches(void **state)
+{
+    (void)state;
+    assert_true(str_matches(STR("jobs"), STR("jobs")));
+    assert_true(str_matches(STR("jobs"), STR("*")));
+    assert_true(str_matches(STR(""), STR("*")));
+    assert_true(str_matches(STR("jobs-eu-1"), STR("jobs-*")));
+    assert_false(str_matches(STR("jobs"), STR("jobs-*")));
+    assert_false(str_matches(STR("jobs"), STR("job")));
+    assert_false(str_matches(STR("jobs"), STR("")));
+    assert_false(str_matches(STR("Jobs"), STR("jobs")));
+    /* Every text and pattern of up to six characters. */
+    int matched = 0;
+    for (int t = 0; t < 1 << 7; t++) {
+        for (int p = 0; p < 2187; p++) {
+            char text[8];
+            char pattern[8];
+            size_t n = 0;
+            size_t m = 0;
+            for (int bits = t; bits > 1; bits /= 2) {
+                text[n++] = "ab"[bits % 2];
+            }
+            for (int digits = p; digits > 0; digits /= 3) {
+                pattern[m++] = "ab*"[digits % 3];
+            }
+            struct str s = {text, n};
+            struct str q = {pattern, m};
+            assert_int_equal(str_matches(s, q), matches_by_trying(s, q));
+            matched += str_matches(s, q);
+        }
+    }
+    assert_true(matched > 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_utf8_every_code_point),
         cmocka_unit_test(test_utf8_prefix),
         cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_matches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,13 @@ void store_cancel(struct store *store, struct store_request *request)
     (void)request;
 }
 
+void store_peek(struct store *store, struct store_peek *peek)
+{
+    (void)store;
+    (void)peek;
+    fail();
+}
+
 /* ---- a server of one test case ---- */
 
 struct fixture {
@@ -60,7 +67,7 @@ static wall_ms test_clock(void)
 
 static void setup(struct fixture *f, bool keys)
 {
-    static struct sqs_api_key key = {{"AKIDONE", 7}, {"secret", 6}};
+    static struct sqs_api_key key = {.id = {"AKIDONE", 7}, .secret = {"secret", 6}};
     const struct sqs_api_config config = {.access_keys = &key,
                                           .access_key_count = keys ? 1 : 0,
                                           .region = STR(KIT_REGION),

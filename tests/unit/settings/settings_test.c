@@ -234,7 +234,14 @@ static void test_resolved(void **state)
     assert_int_equal(s->routes.items[1].limits.count, 1); /* "second", not ["second"] */
     assert_int_equal(s->sqs_api.listen.count, 3);
     assert_string_equal(s->sqs_api.access_keys.items[0].id, "AKID");
-    assert_string_equal(s->sqs_api.access_keys.items[0].secret, "wJalrXUtnFEMI");
+    const struct access_key_settings *key = s->sqs_api.access_keys.items;
+    assert_string_equal(key[0].secret, "wJalrXUtnFEMI");
+    assert_int_equal(key[0].actions.count, 1);
+    assert_string_equal(key[0].actions.items[0], "*");
+    assert_string_equal(key[0].queues.items[0], "*");
+    assert_int_equal(key[1].actions.count, 2);
+    assert_string_equal(key[1].actions.items[1], "GetQueueUrl");
+    assert_string_equal(key[1].queues.items[0], "jobs");
     settings_free(s);
 }
 
