@@ -238,12 +238,13 @@ static bool is_host_text(struct str host)
 static struct str endpoint_of(struct call *call)
 {
     struct str host = is_host_text(call->http->host) ? call->http->host : STR("localhost");
-    size_t size = host.len + sizeof("http://");
+    const char *scheme = call->http->is_tls ? "https" : "http";
+    size_t size = host.len + sizeof("https://");
     char *text = arena_alloc(&call->arena, size);
     if (text == NULL) {
         return STR("http://localhost");
     }
-    int len = snprintf(text, size, "http://%.*s", STR_FMT(host));
+    int len = snprintf(text, size, "%s://%.*s", scheme, STR_FMT(host));
     return (struct str){text, (size_t)len};
 }
 
