@@ -380,13 +380,17 @@ static int build_servers(struct app *app, struct error *e)
     int error;
 
     app->sqs_api = build_sqs_api(app);
-    app->admin = (struct admin){.callbacks = &callbacks, .context = app, .metrics = app->metrics};
     if (s->sqs_api.tls.cert_file != NULL) {
         error = tls_new(s->sqs_api.tls.cert_file, s->sqs_api.tls.key_file, &app->sqs_tls, e);
         if (error != 0) {
             return error;
         }
     }
+    app->admin = (struct admin){.callbacks = &callbacks,
+                                .context = app,
+                                .metrics = app->metrics,
+                                .sqs_api = app->sqs_api,
+                                .store = app->store};
     app->sqs_server = http_server_new(
         app->loop,
         &(struct http_server_config){.body_max_bytes = SQS_API_BODY_MAX_BYTES, .tls = app->sqs_tls},
@@ -395,7 +399,9 @@ static int build_servers(struct app *app, struct error *e)
         http_server_new(app->loop, &(struct http_server_config){.connections_max = 64},
                         admin_handle_health, &app->admin);
     app->admin_server =
-        http_server_new(app->loop, &(struct http_server_config){.connections_max = 16},
+        http_server_new(app->loop,
+                        &(struct http_server_config){.connections_max = 16,
+                                                     .body_max_bytes = SQS_API_BODY_MAX_BYTES},
                         admin_handle_control, &app->admin);
     error = listen_all(app->sqs_server, &s->sqs_api.listen, e);
     if (error == 0) {

@@ -6,6 +6,7 @@
 #include "sluice/cli/control.h"
 #include "sluice/cli/mock_api.h"
 #include "sluice/cli/plan.h"
+#include "sluice/cli/queue.h"
 #include "sluice/cli/run.h"
 
 #include <stdio.h>
@@ -30,6 +31,7 @@ static const struct command commands[] = {
     {"check", cli_check, "check a configuration file, print all that is wrong with it"},
     {"status", cli_status, "what a running daemon does now"},
     {"route", cli_route, "pause, resume or change the limit of a route while it runs"},
+    {"queue", cli_queue, "look at, fill, empty, back up and check the embedded queues"},
     {"plan", cli_plan, "what a limit, a latency and a concurrency give, simulated"},
     {"mock-api", cli_mock_api, "a stand-in for the protected API, for load tests"},
     {"version", version, "print the version"},

@@ -1,11 +1,11 @@
 #include "sluice/cli/check.h"
 
+#include "options.h"
 #include "sluice/net/tls.h"
 
-#include <getopt.h>
 #include <string.h>
 
-enum { EXIT_GOOD = 0, EXIT_USAGE = 2, EXIT_REFUSED = 3 };
+enum { EXIT_GOOD = 0, EXIT_REFUSED = 3 };
 
 #define PRINT_MAX (4u * 1024 * 1024)
 
@@ -20,50 +20,6 @@ static const char usage[] =
     "  -h, --help         this text\n"
     "\n"
     "Exit status: 0 good, 2 usage, 3 the configuration is refused.\n";
-
-struct options {
-    const char *file;
-    bool print, example, help;
-};
-
-static int parse_options(int argc, char **argv, struct options *ret)
-{
-    static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"print", no_argument, NULL, 'p'},
-        {"example", no_argument, NULL, 'e'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    int option;
-    optind = 0; /* a new run: the program's own options may have been parsed before */
-    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            ret->file = optarg;
-            break;
-        case 'p':
-            ret->print = true;
-            break;
-        case 'e':
-            ret->example = true;
-            break;
-        case 'h':
-            ret->help = true;
-            break;
-        default:
-            return EXIT_USAGE;
-        }
-    }
-    if (optind < argc && ret->file == NULL) {
-        ret->file = argv[optind++];
-    }
-    if (optind < argc) {
-        (void)fprintf(stderr, "sluice check: one file at a time: %s\n", argv[optind]);
-        return EXIT_USAGE;
-    }
-    return EXIT_GOOD;
-}
 
 void cli_print_errors(FILE *stream, const char *label, const char *filename,
                       const struct error_list *errors)
@@ -155,20 +111,31 @@ static int check_file(const char *file, bool print)
 
 int cli_check(int argc, char **argv)
 {
-    struct options options = {0};
-    int code = parse_options(argc, argv, &options);
-    if (code != EXIT_GOOD || options.help) {
-        (void)fputs(usage, code == EXIT_GOOD ? stdout : stderr);
+    const char *file = NULL;
+    bool print = false, example = false;
+    const struct cli_option options[] = {
+        {.name = "config", .letter = 'c', .kind = CLI_TEXT, .ret = &file, .wanted = "a file"},
+        {.name = "print", .kind = CLI_FLAG, .ret = &print},
+        {.name = "example", .kind = CLI_FLAG, .ret = &example},
+    };
+    const struct cli_command command = {"sluice check", usage, options, SL_COUNT(options), 0, 1};
+    struct cli_words words;
+    int code = cli_command_parse(&command, argc, argv, &words);
+    if (code != CLI_GO) {
         return code;
     }
-    if (options.example) {
+    if (file != NULL && words.count > 0) {
+        return cli_usage_error(&command, "one file at a time: %s", words.items[0]);
+    }
+    file = words.count > 0 ? words.items[0] : file;
+    if (example) {
         return print_text(write_example, NULL);
     }
-    if (options.file != NULL) {
-        return check_file(options.file, options.print);
+    if (file != NULL) {
+        return check_file(file, print);
     }
     struct settings *settings = settings_default();
-    code = check_good("no --config, defaults", settings, options.print);
+    code = check_good("no --config, defaults", settings, print);
     settings_free(settings);
     return code;
 }

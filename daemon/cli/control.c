@@ -1,21 +1,19 @@
 #include "sluice/cli/control.h"
 
+#include "options.h"
+
 #include "sluice/app.h"
 #include "sluice/base/json.h"
 #include "sluice/cli/admin_client.h"
 #include "sluice/cli/rate.h"
 #include "sluice/runtime/config.h"
-#include "sluice/runtime/datadir.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
-#define ANSWER_MAX_BYTES ((size_t)8 << 20)
-
 struct options {
     const char *data_dir, *limit;
-    bool json, help;
+    bool json;
 };
 
 static const char status_usage[] =
@@ -32,68 +30,13 @@ static const char route_usage[] =
     "change\n"
     "         itself never lets more through than the larger of the two allows\n";
 
-/* Options may stand anywhere; what is left are the words. False: said what is wrong. */
-static bool parse(int argc, char **argv, struct options *options)
-{
-    static const struct option known[] = {{"data-dir", required_argument, NULL, 'd'},
-                                          {"limit", required_argument, NULL, 'l'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
-    int c;
-
-    optind = 1;
-    while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
-        switch (c) {
-        case 'd':
-            options->data_dir = optarg;
-            break;
-        case 'l':
-            options->limit = optarg;
-            break;
-        case 'j':
-            options->json = true;
-            break;
-        case 'h':
-            options->help = true;
-            break;
-        default:
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Asks the daemon; prints what went wrong. Returns the exit code. */
 static int ask(const struct options *options, const char *method, const char *path, struct str body,
                struct buf *out)
 {
-    char directory[DATADIR_PATH_MAX];
-    struct error e = {0};
-    struct json json;
-    int status = 0;
+    const struct admin_question question = {
+        .data_dir = options->data_dir, .method = method, .path = path, .body = body};
 
-    if (datadir_resolve(options->data_dir, directory, &e) != 0) {
-        fprintf(stderr, "sluice: %s\n", e.text);
-        return EXIT_CODE_USAGE;
-    }
-    if (admin_client_call(directory, method, path, body, &status, out, &e) != 0) {
-        fprintf(stderr, "sluice: %s: %s\n", e.where, e.text);
-        return EXIT_CODE_FAILED;
-    }
-    if (status == 200) {
-        return EXIT_CODE_DONE;
-    }
-    if (json_parse(&json, buf_str(out), JSON_STRICT, NULL) == 0) {
-        struct str where = json_string(json_get(json.root, "where"));
-        struct str text = json_string(json_get(json.root, "error"));
-        fprintf(stderr, "sluice: %.*s%s%.*s\n", STR_FMT(where), where.len > 0 ? ": " : "",
-                STR_FMT(text));
-        json_done(&json);
-    } else {
-        fprintf(stderr, "sluice: the daemon answered %d\n", status);
-    }
-    return EXIT_CODE_FAILED;
+    return admin_client_ask(&question, out);
 }
 
 /* ---- status ---- */
@@ -178,18 +121,20 @@ static int print_status(struct str text)
 int cli_status(int argc, char **argv)
 {
     struct options options = {0};
+    const struct cli_option known[] = {
+        CLI_DATA_DIR(options.data_dir),
+        {.name = "json", .kind = CLI_FLAG, .ret = &options.json},
+    };
+    const struct cli_command command = {
+        "sluice status", status_usage, known, SL_COUNT(known), 0, 0};
+    struct cli_words words;
     struct buf out;
-    int code;
+    int code = cli_command_parse(&command, argc, argv, &words);
 
-    if (!parse(argc, argv, &options) || optind < argc) {
-        fputs(status_usage, stderr);
-        return EXIT_CODE_USAGE;
+    if (code != CLI_GO) {
+        return code;
     }
-    if (options.help) {
-        fputs(status_usage, stdout);
-        return EXIT_CODE_DONE;
-    }
-    buf_init(&out, ANSWER_MAX_BYTES);
+    buf_init(&out, ADMIN_ANSWER_MAX_BYTES);
     code = ask(&options, "GET", "/v1/status", STR_NONE, &out);
     if (code == EXIT_CODE_DONE) {
         if (options.json) {
@@ -220,7 +165,7 @@ static int send_limit(const struct options *options, const char *route, const ch
     }
     config_duration_text(per_ns, per, sizeof(per));
     buf_init(&body, 4096);
-    buf_init(&out, ANSWER_MAX_BYTES);
+    buf_init(&out, ADMIN_ANSWER_MAX_BYTES);
     json_writer_init(&w, &body);
     json_object_begin(&w);
     json_member_i64(&w, "requests", requests);
@@ -245,7 +190,7 @@ static int send_pause(const struct options *options, const char *route, const ch
     struct buf out;
     int code;
 
-    buf_init(&out, ANSWER_MAX_BYTES);
+    buf_init(&out, ADMIN_ANSWER_MAX_BYTES);
     snprintf(path, sizeof(path), "/v1/routes/%s/%s", route, verb);
     code = ask(options, "POST", path, STR_NONE, &out);
     if (code == EXIT_CODE_DONE) {
@@ -258,25 +203,27 @@ static int send_pause(const struct options *options, const char *route, const ch
 int cli_route(int argc, char **argv)
 {
     struct options options = {0};
-    bool good = parse(argc, argv, &options);
-    int words = argc - optind;
-    const char *verb = words > 0 ? argv[optind] : "";
-    const char *name = words > 1 ? argv[optind + 1] : NULL;
+    const struct cli_option known[] = {
+        CLI_DATA_DIR(options.data_dir),
+        {.name = "limit", .kind = CLI_TEXT, .ret = &options.limit, .wanted = "a limit's name"},
+    };
+    const struct cli_command command = {"sluice route", route_usage, known, SL_COUNT(known), 2, 3};
+    struct cli_words words;
+    int code = cli_command_parse(&command, argc, argv, &words);
 
-    if (options.help) {
-        fputs(route_usage, stdout);
-        return EXIT_CODE_DONE;
+    if (code != CLI_GO) {
+        return code;
     }
-    if (name != NULL && !config_name_is_valid(str_from(name))) {
+    const char *verb = words.items[0], *name = words.items[1];
+    if (!config_name_is_valid(str_from(name))) {
         fprintf(stderr, "sluice: \"%s\" is no route's name\n", name);
         return EXIT_CODE_USAGE;
     }
-    if (good && words == 3 && strcmp(verb, "limit") == 0) {
-        return send_limit(&options, name, argv[optind + 2]);
+    if (words.count == 3 && strcmp(verb, "limit") == 0) {
+        return send_limit(&options, name, words.items[2]);
     }
-    if (good && words == 2 && (strcmp(verb, "pause") == 0 || strcmp(verb, "resume") == 0)) {
+    if (words.count == 2 && (strcmp(verb, "pause") == 0 || strcmp(verb, "resume") == 0)) {
         return send_pause(&options, name, verb);
     }
-    fputs(route_usage, stderr);
-    return EXIT_CODE_USAGE;
+    return cli_usage_error(&command, "\"%s\" with %d arguments", verb, words.count - 1);
 }

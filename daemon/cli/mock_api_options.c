@@ -1,9 +1,9 @@
 #include "mock_api_options.h"
 
+#include "options.h"
+
 #include "sluice/base/clock.h"
 #include "sluice/cli/rate.h"
-
-#include <getopt.h>
 
 #define CV_MAX          10
 #define LATENCY_MAX_NS  (INT64_C(24) * 3600 * NS_PER_S)
@@ -130,8 +130,6 @@ int mock_parse_outage(struct str text, struct mock_outage *ret)
 }
 
 enum mock_option {
-    OPTION_FIRST = 256, /* no character */
-    OPTION_LISTEN = OPTION_FIRST,
     OPTION_LIMIT,
     OPTION_CONCURRENCY,
     OPTION_RETRY_AFTER,
@@ -140,30 +138,7 @@ enum mock_option {
     OPTION_CLOSE_SHARE,
     OPTION_OUTAGE,
     OPTION_DURATION,
-    OPTION_REPORT,
-    OPTION_LOG,
     OPTION_SEED,
-};
-
-static const struct option_row {
-    const char *name;
-    const char *allowed; /* what a good value looks like */
-} rows[] = {
-    [OPTION_LISTEN - OPTION_FIRST] = {"listen", "an address, as 127.0.0.1:8080"},
-    [OPTION_LIMIT - OPTION_FIRST] = {"limit", "requests/time, as 5/1s"},
-    [OPTION_CONCURRENCY - OPTION_FIRST] = {"concurrency", "a number from 1 to 1000000"},
-    [OPTION_RETRY_AFTER - OPTION_FIRST] = {"retry-after", "seconds, from 1 to 86400"},
-    [OPTION_LATENCY - OPTION_FIRST] = {"latency", "a time, as 600ms, const:600ms or 600ms:1 with "
-                                                  "a coefficient of variation from 0 to 10"},
-    [OPTION_ERRORS - OPTION_FIRST] = {"errors", "share[:status[:time]], as 10%:500:50ms with a "
-                                                "status from 300 to 599"},
-    [OPTION_CLOSE_SHARE - OPTION_FIRST] = {"close-share", "a share, as 10% or 0.1"},
-    [OPTION_OUTAGE - OPTION_FIRST] = {"outage", "from-to[:refuse|503|blackhole], as 10s-20s:503, "
-                                                "at most 16 times"},
-    [OPTION_DURATION - OPTION_FIRST] = {"duration", "a time, as 60s"},
-    [OPTION_REPORT - OPTION_FIRST] = {"report", "a file"},
-    [OPTION_LOG - OPTION_FIRST] = {"log", "a file"},
-    [OPTION_SEED - OPTION_FIRST] = {"seed", "a number from 0 on"},
 };
 
 static int parse_u32(struct str text, int64_t max, uint32_t *ret)
@@ -202,14 +177,12 @@ static int parse_seed(struct str text, uint64_t *ret)
     return error;
 }
 
-static int parse_one(int option, const char *value, struct mock_options *o)
+static int parse_one(const struct cli_option *option, const char *value)
 {
+    struct mock_options *o = option->ret;
     struct str text = str_from(value);
 
-    switch (option) {
-    case OPTION_LISTEN:
-        o->listen = value;
-        return text.len > 0 ? 0 : ERR_SYNTAX;
+    switch (option->id) {
     case OPTION_LIMIT:
         return rate_parse(text, &o->requests, &o->per_ns, NULL);
     case OPTION_CONCURRENCY:
@@ -226,12 +199,6 @@ static int parse_one(int option, const char *value, struct mock_options *o)
         return parse_outage_into(text, o);
     case OPTION_DURATION:
         return parse_duration(text, &o->duration_ns);
-    case OPTION_REPORT:
-        o->report_path = value;
-        return text.len > 0 ? 0 : ERR_SYNTAX;
-    case OPTION_LOG:
-        o->log_path = value;
-        return text.len > 0 ? 0 : ERR_SYNTAX;
     case OPTION_SEED:
         return parse_seed(text, &o->seed);
     default:
@@ -239,41 +206,48 @@ static int parse_one(int option, const char *value, struct mock_options *o)
     }
 }
 
-static void fill_getopt(struct option *ret)
-{
-    for (size_t i = 0; i < SL_COUNT(rows); i++) {
-        ret[i] = (struct option){rows[i].name, required_argument, NULL, OPTION_FIRST + (int)i};
+#define TAKEN(option, id_, wanted_)                                                                \
+    {                                                                                              \
+        .name = (option), .kind = CLI_TAKEN, .ret = &o, .wanted = (wanted_), .id = (id_),          \
+        .take = parse_one                                                                          \
     }
-    ret[SL_COUNT(rows)] = (struct option){"help", no_argument, NULL, 'h'};
-    ret[SL_COUNT(rows) + 1] = (struct option){NULL, 0, NULL, 0};
-}
+#define TEXT(option, member, wanted_)                                                              \
+    {                                                                                              \
+        .name = (option), .kind = CLI_TEXT, .ret = &o.member, .wanted = (wanted_)                  \
+    }
 
 int mock_options_parse(int argc, char **argv, struct mock_options *ret, struct error *e)
 {
-    struct option long_options[SL_COUNT(rows) + 2];
     struct mock_options o = {
         .listen = "127.0.0.1:8080", .per_ns = NS_PER_S, .error_status = 500, .seed = 1};
-    int option;
+    const struct cli_option options[] = {
+        TEXT("listen", listen, "an address, as 127.0.0.1:8080"),
+        TAKEN("limit", OPTION_LIMIT, "requests/time, as 5/1s"),
+        TAKEN("concurrency", OPTION_CONCURRENCY, "a number from 1 to 1000000"),
+        TAKEN("retry-after", OPTION_RETRY_AFTER, "seconds, from 1 to 86400"),
+        TAKEN("latency", OPTION_LATENCY,
+              "a time, as 600ms, const:600ms or 600ms:1 with a coefficient of variation from 0 "
+              "to 10"),
+        TAKEN("errors", OPTION_ERRORS,
+              "share[:status[:time]], as 10%:500:50ms with a status from 300 to 599"),
+        TAKEN("close-share", OPTION_CLOSE_SHARE, "a share, as 10% or 0.1"),
+        TAKEN("outage", OPTION_OUTAGE,
+              "from-to[:refuse|503|blackhole], as 10s-20s:503, at most 16 times"),
+        TAKEN("duration", OPTION_DURATION, "a time, as 60s"),
+        TEXT("report", report_path, "a file"),
+        TEXT("log", log_path, "a file"),
+        TAKEN("seed", OPTION_SEED, "a number from 0 on"),
+    };
+    struct cli_words words;
+    int error = cli_options_parse(argc, argv, options, SL_COUNT(options), &words, e);
 
-    fill_getopt(long_options);
-    optind = 0; /* again from the start, also in tests */
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            o.help = true;
-        } else if (option == '?') {
-            return error_set(e, ERR_INVALID, "", "unknown option %s", argv[optind - 1]);
-        } else if (option == ':') {
-            return error_set(e, ERR_INVALID, "", "%s needs a value", argv[optind - 1]);
-        } else if (parse_one(option, optarg, &o) != 0) {
-            const struct option_row *row = &rows[option - OPTION_FIRST];
-            return error_set(e, ERR_INVALID, "", "--%s \"%s\": give %s", row->name, optarg,
-                             row->allowed);
-        }
+    if (error != 0) {
+        return error;
     }
-    if (optind < argc) {
-        return error_set(e, ERR_INVALID, "", "unexpected \"%s\"", argv[optind]);
+    if (words.count > 0) {
+        return error_set(e, ERR_INVALID, "", "unexpected \"%s\"", words.items[0]);
     }
+    o.help = words.help;
     if (!o.has_error_latency) {
         o.error_latency = o.latency;
     }

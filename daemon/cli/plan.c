@@ -1,12 +1,13 @@
 #include "sluice/cli/plan.h"
 
+#include "options.h"
+
 #include "sluice/app.h"
 #include "sluice/base/json.h"
 #include "sluice/cli/rate.h"
 #include "sluice/runtime/config.h"
 #include "sluice/sim/sim.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,75 +80,54 @@ static int parse_range(struct str text, uint32_t *ret_first, uint32_t *ret_last)
     return 0;
 }
 
-static bool take_option(int c, const char *value, struct request *r, struct error *e)
-{
-    int64_t seed = 0;
+enum plan_option { OPTION_LIMIT, OPTION_LATENCY, OPTION_CONCURRENCY, OPTION_HOLD };
 
-    switch (c) {
-    case 'l':
-        return rate_parse(str_from(value), &r->limit.requests, &r->limit.per_ns, e) == 0;
-    case 't':
-        return parse_latency(str_from(value), &r->latency) == 0 ||
-               error_set(e, ERR_SYNTAX, "latency", "\"%s\" is no latency: write 600ms or 600ms:1",
-                         value) == 0;
-    case 'c':
-        return parse_range(str_from(value), &r->first, &r->last) == 0 ||
-               error_set(e, ERR_SYNTAX, "concurrency",
-                         "\"%s\" is no range: write 4 or 1-8 (at most %d of them)", value,
-                         CONCURRENCY_SHOWN_MAX) == 0;
-    case 'o':
-        r->limit.hold = strcmp(value, "response") == 0 ? LIMIT_HOLD_RESPONSE : LIMIT_HOLD_ARRIVAL;
-        r->limit.guard_ns = r->limit.hold == LIMIT_HOLD_RESPONSE ? 0 : LIMIT_GUARD_NS;
-        return strcmp(value, "response") == 0 || strcmp(value, "arrival") == 0 ||
-               error_set(e, ERR_SYNTAX, "hold", "\"%s\" is no hold: arrival or response", value) ==
-                   0;
-    case 's':
-        if (str_to_i64(str_from(value), 0, INT64_MAX, &seed) != 0) {
-            return error_set(e, ERR_SYNTAX, "seed", "\"%s\" is no seed: a number of at least 0",
-                             value) == 0;
-        }
-        r->seed = (uint64_t)seed;
-        return true;
-    case 'j':
-        r->json = true;
-        return true;
+static int take_option(const struct cli_option *option, const char *value)
+{
+    struct request *r = option->ret;
+    bool response = strcmp(value, "response") == 0;
+
+    switch (option->id) {
+    case OPTION_LIMIT:
+        return rate_parse(str_from(value), &r->limit.requests, &r->limit.per_ns, NULL);
+    case OPTION_LATENCY:
+        return parse_latency(str_from(value), &r->latency);
+    case OPTION_CONCURRENCY:
+        return parse_range(str_from(value), &r->first, &r->last);
     default:
-        return false;
+        r->limit.hold = response ? LIMIT_HOLD_RESPONSE : LIMIT_HOLD_ARRIVAL;
+        r->limit.guard_ns = response ? 0 : LIMIT_GUARD_NS;
+        return response || strcmp(value, "arrival") == 0 ? 0 : ERR_SYNTAX;
     }
 }
 
-/* EXIT_CODE_DONE with *help set: only the usage was asked for. */
-static int parse(int argc, char **argv, struct request *r, bool *help)
-{
-    static const struct option known[] = {{"limit", required_argument, NULL, 'l'},
-                                          {"latency", required_argument, NULL, 't'},
-                                          {"concurrency", required_argument, NULL, 'c'},
-                                          {"hold", required_argument, NULL, 'o'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
-    struct error e = {0};
-    int c;
+#define TAKEN(option, id_, wanted_)                                                                \
+    {                                                                                              \
+        .name = (option), .kind = CLI_TAKEN, .ret = r, .wanted = (wanted_), .id = (id_),           \
+        .take = take_option                                                                        \
+    }
 
-    optind = 1;
-    while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        if (c == 'h') {
-            *help = true;
-            return EXIT_CODE_DONE;
-        }
-        if (!take_option(c, optarg, r, &e)) {
-            if (e.text[0] != '\0') {
-                fprintf(stderr, "sluice plan: --%s: %s\n", e.where, e.text);
-            }
-            return EXIT_CODE_USAGE;
-        }
+/* CLI_GO, or the exit code. */
+static int parse(int argc, char **argv, struct request *r)
+{
+    struct cli_number seed = {.value = 1};
+    const struct cli_option options[] = {
+        TAKEN("limit", OPTION_LIMIT, "requests/time, as 5/1s"),
+        TAKEN("latency", OPTION_LATENCY, "a time, as 600ms or 600ms:1"),
+        TAKEN("concurrency", OPTION_CONCURRENCY, "4 or a range as 1-8, of at most 64"),
+        TAKEN("hold", OPTION_HOLD, "arrival or response"),
+        {.name = "seed", .kind = CLI_NUMBER, .ret = &seed, .max = INT64_MAX},
+        {.name = "json", .kind = CLI_FLAG, .ret = &r->json},
+    };
+    const struct cli_command command = {"sluice plan", usage, options, SL_COUNT(options), 0, 0};
+    struct cli_words words;
+    int code = cli_command_parse(&command, argc, argv, &words);
+
+    r->seed = (uint64_t)seed.value;
+    if (code == CLI_GO && (r->limit.requests == 0 || r->latency.a_ns == 0)) {
+        return cli_usage_error(&command, "--limit and --latency are needed");
     }
-    if (r->limit.requests == 0 || r->latency.a_ns == 0 || optind < argc) {
-        fprintf(stderr, "sluice plan: --limit and --latency are needed\n");
-        return EXIT_CODE_USAGE;
-    }
-    return EXIT_CODE_DONE;
+    return code;
 }
 
 /* ---- the figures ---- */
@@ -352,15 +332,12 @@ int cli_plan(int argc, char **argv)
                                   .max_flight_ns = LIMIT_MAX_FLIGHT_NS,
                                   .pace = true},
                         .first = 1,
-                        .last = 8,
-                        .seed = 1};
+                        .last = 8};
     struct row rows[CONCURRENCY_SHOWN_MAX] = {{0}};
-    bool help = false;
     uint32_t count;
-    int code = parse(argc, argv, &r, &help);
+    int code = parse(argc, argv, &r);
 
-    if (code != EXIT_CODE_DONE || help) {
-        fputs(usage, help ? stdout : stderr);
+    if (code != CLI_GO) {
         return code;
     }
     count = r.last - r.first + 1;

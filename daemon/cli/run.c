@@ -1,11 +1,12 @@
 #include "sluice/cli/run.h"
 
+#include "options.h"
+
 #include "sluice/app.h"
 #include "sluice/cli/check.h"
 #include "sluice/runtime/datadir.h"
 #include "sluice/runtime/log.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -16,42 +17,6 @@ static const char usage[] =
     "Without --config it is an SQS server: embedded queue, SQS API on 127.0.0.1:9324, health and\n"
     "metrics on 127.0.0.1:9325, no routes. The queue lies in the data directory: --data-dir, else\n"
     "$STATE_DIRECTORY, else $XDG_STATE_HOME/sluice.\n";
-
-struct options {
-    const char *config, *data_dir;
-    bool help;
-};
-
-static bool parse(int argc, char **argv, struct options *options)
-{
-    static const struct option known[] = {{"config", required_argument, NULL, 'c'},
-                                          {"data-dir", required_argument, NULL, 'd'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
-    int c;
-
-    optind = 1;
-    while ((c = getopt_long(argc, argv, "c:d:h", known, NULL)) != -1) {
-        switch (c) {
-        case 'c':
-            options->config = optarg;
-            break;
-        case 'd':
-            options->data_dir = optarg;
-            break;
-        case 'h':
-            options->help = true;
-            break;
-        default:
-            return false;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "sluice run: \"%s\" is no option\n", argv[optind]);
-        return false;
-    }
-    return true;
-}
 
 static struct settings *load(const char *path)
 {
@@ -91,26 +56,26 @@ static int run_in(const struct settings *settings, const char *directory)
 
 int cli_run(int argc, char **argv)
 {
-    struct options options = {0};
+    const char *config = NULL, *data_dir = NULL;
+    const struct cli_option options[] = {
+        {.name = "config", .letter = 'c', .kind = CLI_TEXT, .ret = &config, .wanted = "a file"},
+        CLI_DATA_DIR(data_dir),
+    };
+    const struct cli_command command = {"sluice run", usage, options, SL_COUNT(options), 0, 0};
+    struct cli_words words;
     char directory[DATADIR_PATH_MAX];
     struct error e = {0};
     struct settings *settings;
-    int code;
+    int code = cli_command_parse(&command, argc, argv, &words);
 
-    if (!parse(argc, argv, &options)) {
-        fputs(usage, stderr);
-        return EXIT_CODE_USAGE;
+    if (code != CLI_GO) {
+        return code;
     }
-    if (options.help) {
-        fputs(usage, stdout);
-        return EXIT_CODE_DONE;
-    }
-    settings = load(options.config);
+    settings = load(config);
     if (settings == NULL) {
         return EXIT_CODE_REFUSED;
     }
-    if (datadir_resolve(options.data_dir != NULL ? options.data_dir : settings->data_dir, directory,
-                        &e) != 0) {
+    if (datadir_resolve(data_dir != NULL ? data_dir : settings->data_dir, directory, &e) != 0) {
         fprintf(stderr, "sluice: %s\n", e.text);
         settings_free(settings);
         return EXIT_CODE_USAGE;

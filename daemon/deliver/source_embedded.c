@@ -85,7 +85,8 @@ static struct message *message_from(struct batch *batch, const struct store_held
     message->source_data = data;
     message->id = held->message_id;
     message->body = held->body;
-    message->group = STR_NONE; /* a group id on a standard queue orders nothing */
+    /* On a standard queue a group id is a tenant's name and orders nothing. */
+    message->group = str_ends_with(batch->hold.queue, STR(".fifo")) ? held->group_id : STR_NONE;
     message->trace = trace_of(held);
     message->sent_at = held->sent_at;
     message->receive_count = held->receive_count;

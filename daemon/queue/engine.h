@@ -39,14 +39,17 @@ struct engine {
     struct map by_name; /* struct queue */
     struct list queues;
     struct list touched; /* queues with a saved state */
+    struct list tasks;   /* queues whose messages are being moved; some may be done */
     struct list undo;    /* changes of definitions in this transaction, latest first */
     int64_t next_space;
     int64_t next_expiry;    /* lower bound over all queues */
     int64_t next_forget;    /* what is remembered for five minutes: the first of it is over then */
+    int64_t next_task;      /* lease time of the next step of a move task (lower bound) */
     int64_t clock_stored;   /* lease time in the file */
     int64_t changes_before; /* rows changed when the transaction began */
     uint64_t moves;         /* messages that went to another queue */
     uint64_t generation;    /* changes when a queue comes or goes */
+    bool started;           /* open to the end: closing it may write */
     bool has_given_up;      /* there are spaces to empty */
     bool refuses_messages;  /* disk nearly full: room is left for receives and deletes */
     uint8_t random[ENGINE_RANDOM_BYTES];
@@ -57,6 +60,7 @@ struct engine {
 
 SL_MUST_CHECK int engine_open(struct engine *engine, const struct engine_config *config,
                               struct error *e);
+/* Writes down what the next open would have to count otherwise, if it can. */
 void engine_close(struct engine *engine);
 
 SL_MUST_CHECK int engine_begin(struct engine *engine, int64_t now_ms, wall_ms wall);
@@ -79,6 +83,8 @@ SL_MUST_CHECK int engine_advance(struct engine *engine, struct queue *queue);
 /* ---- housekeeping, inside a transaction ---- */
 /* Messages that outlived their retention: some of them. Due when now >= engine->next_expiry. */
 SL_MUST_CHECK int engine_sweep(struct engine *engine);
+/* One step of each move task that is due: some messages each. Due when now >= engine->next_task. */
+SL_MUST_CHECK int engine_step_tasks(struct engine *engine);
 /* Deletes at most `rows` messages of purged and deleted queues; engine->has_given_up says if more
  * is left. */
 SL_MUST_CHECK int engine_reap(struct engine *engine, int64_t rows);

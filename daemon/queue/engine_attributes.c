@@ -178,8 +178,7 @@ static int check_target(struct engine *engine, struct store_request *request, st
     }
     if (target->fifo != sqs_queue_name_is_fifo(name)) {
         return bad_redrive(request, text,
-                           "Dead-letter queue must be of the same type as the source: the "
-                           "dead-letter queue of a FIFO queue is a FIFO queue.");
+                           "Dead-letter queue must be same type of queue as the source.");
     }
     if (!is_allowed_source(request, target, arn.account, name)) {
         return bad_redrive(
@@ -208,10 +207,30 @@ static int check_redrive_policy(struct engine *engine, struct store_request *req
     return 0;
 }
 
-/* Only what changes is checked: an old policy whose target is gone must not stop other changes. */
-int engine_check_policies(struct engine *engine, struct store_request *request, struct str name,
-                          const struct sqs_map *changes, struct queue_definition *definition)
+/* Values that exclude each other, whether they were given now or before. */
+static int check_values(struct store_request *request, const struct sqs_map *changes,
+                        const struct queue_definition *definition)
 {
+    char *const *values = definition->values;
+    if (sqs_map_get(changes, STR("SqsManagedSseEnabled")).len > 0 &&
+        values[SQS_QUEUE_ATTRIBUTE_KMS_MASTER_KEY_ID] != NULL &&
+        str_equal(str_from(values[SQS_QUEUE_ATTRIBUTE_SQS_MANAGED_SSE_ENABLED]), STR("true"))) {
+        return sqs_both_encryptions(&request->error);
+    }
+    return sqs_validate_fifo_throughput(
+        str_from(queue_definition_value(definition, SQS_QUEUE_ATTRIBUTE_DEDUPLICATION_SCOPE)),
+        str_from(queue_definition_value(definition, SQS_QUEUE_ATTRIBUTE_FIFO_THROUGHPUT_LIMIT)),
+        &request->error);
+}
+
+/* Of the policies only what changes is checked: an old one whose target is gone must not stop other
+ * changes. */
+int engine_check_definition(struct engine *engine, struct store_request *request, struct str name,
+                            const struct sqs_map *changes, struct queue_definition *definition)
+{
+    if (check_values(request, changes, definition) != 0) {
+        return (int)request->error.code;
+    }
     struct sqs_redrive_allow_policy allow = {.permission = SQS_REDRIVE_ALLOW_ALL};
     struct str allow_text = sqs_map_get(changes, STR("RedriveAllowPolicy"));
     if (allow_text.len > 0 &&
@@ -226,7 +245,7 @@ int engine_check_policies(struct engine *engine, struct store_request *request, 
 
 /* ---- set ---- */
 
-static int replace_definition(struct engine *engine, struct store_request *request,
+int engine_replace_definition(struct engine *engine, struct store_request *request,
                               struct queue *queue, struct queue_definition *definition)
 {
     definition->modified_at = request->wall;
@@ -257,11 +276,11 @@ int engine_set_queue_attributes(struct engine *engine, struct store_request *req
         return rc;
     }
     struct queue_definition *definition = queue_definition_new(queue->definition, &in->attributes);
-    if (engine_check_policies(engine, request, queue_name(queue), &in->attributes, definition) !=
+    if (engine_check_definition(engine, request, queue_name(queue), &in->attributes, definition) !=
         0) {
         queue_definition_free(definition);
         return 0;
     }
     queue_definition_parse(definition);
-    return replace_definition(engine, request, queue, definition);
+    return engine_replace_definition(engine, request, queue, definition);
 }

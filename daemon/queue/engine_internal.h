@@ -1,9 +1,11 @@
 /*
  * What the parts of the engine share. engine.c: opening, transactions, dispatch; engine_queues.c:
- * actions on queues; engine_attributes.c: their attributes; engine_send.c; engine_take.c: both
- * kinds of receive, engine_pick.c: of which messages, engine_answer.c: what their receivers see;
- * engine_handles.c: delete and visibility; engine_expire.c: retention, dead letters, emptying;
- * engine_group.c: FIFO groups and tenants; engine_recent.c: what is remembered for five minutes.
+ * actions on queues; engine_list.c: which there are; engine_attributes.c: their attributes;
+ * engine_permissions.c; engine_tags.c; engine_tasks.c: moving dead letters; engine_send.c;
+ * engine_take.c: both kinds of receive, engine_pick.c: of which messages, engine_answer.c: what
+ * their receivers see; engine_handles.c: delete and visibility; engine_expire.c: retention, dead
+ * letters, emptying; engine_group.c: FIFO groups and tenants; engine_recent.c: what is remembered
+ * for five minutes.
  */
 #ifndef SLUICE_QUEUE_ENGINE_INTERNAL_H
 #define SLUICE_QUEUE_ENGINE_INTERNAL_H
@@ -83,6 +85,12 @@ static inline bool engine_is_expired(const struct engine *engine, const struct q
     return enqueued_at + queue->definition->retention_ms <= engine->now;
 }
 
+/* The counters at a clean end, written and synced. Without them the next start counts. */
+void engine_closing_write(struct engine *engine);
+/* Takes them out of the file and into the queue, brought up to now: 1. 0: there are none, the file
+ * was not closed. Inside a transaction. */
+SL_MUST_CHECK int engine_closing_take(struct engine *engine, struct queue *queue);
+
 /* ---- groups: engine_group.c ---- */
 /* The group_key of a message of that group, which comes to the queue and will be visible at
  * visible_at. The group's row is made when it is the first. */
@@ -116,6 +124,12 @@ SL_MUST_CHECK int engine_recent_replace(struct engine *engine, const struct queu
 /* Some of what is over; sets next_forget. */
 SL_MUST_CHECK int engine_recent_forget(struct engine *engine);
 
+/* ---- move tasks: engine_tasks.c ---- */
+/* The queue's task, if it has one, is stepped when it is due. */
+void engine_task_watch(struct engine *engine, struct queue *queue);
+/* At start: whether one was running. */
+SL_MUST_CHECK int engine_task_open(struct engine *engine, struct queue *queue);
+
 /* ---- FIFO ---- */
 /* SequenceNumber: twenty digits, as AWS has them. STR_NONE when the arena is full. */
 struct str engine_sequence_number(struct arena *arena, int64_t row_id);
@@ -137,14 +151,31 @@ ENGINE_ACTION(delete_message_batch);
 ENGINE_ACTION(change_visibility);
 ENGINE_ACTION(change_visibility_batch);
 ENGINE_ACTION(purge_queue);
+ENGINE_ACTION(add_permission);
+ENGINE_ACTION(remove_permission);
+ENGINE_ACTION(tag_queue);
+ENGINE_ACTION(untag_queue);
+ENGINE_ACTION(list_queue_tags);
+ENGINE_ACTION(list_dead_letter_source_queues);
+ENGINE_ACTION(start_message_move_task);
+ENGINE_ACTION(list_message_move_tasks);
+ENGINE_ACTION(cancel_message_move_task);
 #undef ENGINE_ACTION
 
-/* Checks the dead-letter policies among the changes for the queue of that name, and canonicalises
- * them in its definition-to-be. SQS_OK or the error code, with request->error set. */
-SL_MUST_CHECK int engine_check_policies(struct engine *engine, struct store_request *request,
-                                        struct str name, const struct sqs_map *changes,
-                                        struct queue_definition *definition);
+/* Checks what depends on more than the changes themselves: their dead-letter policies, and the
+ * values that exclude each other in the definition-to-be of the queue of that name. Canonicalises
+ * the policies. SQS_OK or the error code, with request->error set. */
+SL_MUST_CHECK int engine_check_definition(struct engine *engine, struct store_request *request,
+                                          struct str name, const struct sqs_map *changes,
+                                          struct queue_definition *definition);
+/* Takes the definition, parsed; it replaces the queue's now. */
+SL_MUST_CHECK int engine_replace_definition(struct engine *engine, struct store_request *request,
+                                            struct queue *queue,
+                                            struct queue_definition *definition);
 SL_MUST_CHECK int engine_write_attributes(struct engine *engine, const struct queue *queue,
                                           const struct queue_definition *definition);
+SL_MUST_CHECK int engine_write_tags(struct engine *engine, const struct queue *queue,
+                                    const struct sqs_map *tags);
+int engine_too_many_tags(struct store_request *request, struct str name); /* returns 0 */
 
 #endif

@@ -1,12 +1,7 @@
-/* Actions on queues: create, delete, find, list, purge. */
+/* Actions on queues: create, delete, find, purge. */
 #include "engine_internal.h"
 
-#include "sluice/base/digest.h"
 #include "sluice/sqs/arn.h"
-
-#include <stdlib.h>
-
-#define LIST_MAX 1000
 
 /* ---- queue URLs ---- */
 
@@ -106,6 +101,7 @@ static int create(struct engine *engine, struct store_request *request,
     engine_queue_link(engine, queue);
     engine_undo_add(engine, UNDO_CREATED, queue);
     int rc = insert_queue(engine, queue);
+    rc = rc != 0 ? rc : engine_write_tags(engine, queue, &in->tags);
     return rc != 0 ? rc : answer_url(engine, request, queue);
 }
 
@@ -135,12 +131,17 @@ static int create_again(struct engine *engine, struct store_request *request,
 int engine_create_queue(struct engine *engine, struct store_request *request)
 {
     const struct sqs_create_queue_in *in = request->input;
-    if (sqs_validate_create_queue(in, &request->error) != 0) {
+    if (sqs_validate_create_queue(in, &request->error) != 0 ||
+        sqs_validate_tags(&in->tags, &request->error) != 0) {
         return 0;
+    }
+    if (in->tags.count > SQS_TAGS_MAX) {
+        return engine_too_many_tags(request, in->queue_name);
     }
     struct queue *queue = engine_queue(engine, in->queue_name);
     struct queue_definition *definition = queue_definition_new(NULL, &in->attributes);
-    if (engine_check_policies(engine, request, in->queue_name, &in->attributes, definition) != 0) {
+    if (engine_check_definition(engine, request, in->queue_name, &in->attributes, definition) !=
+        0) {
         queue_definition_free(definition);
         return 0;
     }
@@ -177,14 +178,11 @@ int engine_delete_queue(struct engine *engine, struct store_request *request)
     if (queue == NULL) {
         return rc;
     }
+    static const enum statement deletes[] = {STATEMENT_ATTRIBUTE_CLEAR, STATEMENT_TAG_CLEAR,
+                                             STATEMENT_TASK_CLEAR, STATEMENT_QUEUE_DELETE};
     rc = give_up_space(engine, queue);
-    if (rc == 0) {
-        sqlite3_stmt *s = db_use(&engine->db, STATEMENT_ATTRIBUTE_CLEAR);
-        sqlite3_bind_int64(s, 1, queue->id);
-        rc = db_run(s);
-    }
-    if (rc == 0) {
-        sqlite3_stmt *s = db_use(&engine->db, STATEMENT_QUEUE_DELETE);
+    for (size_t i = 0; i < SL_COUNT(deletes) && rc == 0; i++) {
+        sqlite3_stmt *s = db_use(&engine->db, deletes[i]);
         sqlite3_bind_int64(s, 1, queue->id);
         rc = db_run(s);
     }
@@ -213,100 +211,5 @@ int engine_purge_queue(struct engine *engine, struct store_request *request)
         queue->state.next_expiry = QUEUE_NEVER;
         queue->state.sweep_from = 0;
     }
-    return rc;
-}
-
-/* ---- list ---- */
-
-static int compare_names(const void *a, const void *b)
-{
-    const struct queue *const *qa = a;
-    const struct queue *const *qb = b;
-    return str_compare(queue_name(*qa), queue_name(*qb));
-}
-
-/* The queues after `after` with the prefix, in order of name; caller frees. */
-static struct queue **sorted_queues(struct engine *engine, struct str prefix, struct str after,
-                                    size_t *ret_count)
-{
-    struct queue **ret = MEM_NEW_ARRAY(engine->queues.count, struct queue *);
-    *ret_count = 0;
-    LIST_FOR(&engine->queues, node)
-    {
-        struct queue *queue = LIST_ENTRY(node, struct queue, node);
-        if (str_starts_with(queue_name(queue), prefix) &&
-            (after.ptr == NULL || str_compare(queue_name(queue), after) > 0)) {
-            ret[(*ret_count)++] = queue;
-        }
-    }
-    qsort(ret, *ret_count, sizeof(struct queue *), compare_names);
-    return ret;
-}
-
-/* A page's token is the name of its last queue in base64. */
-static int read_token(struct store_request *request, struct str token, struct buf *ret_name)
-{
-    if (token.ptr == NULL || digest_from_base64(ret_name, token) == 0) {
-        return 0;
-    }
-    return sqs_error_set(&request->error, SQS_ERROR_INVALID_PARAMETER_VALUE,
-                         "Invalid or expired next token.");
-}
-
-static int answer_list(struct engine *engine, struct store_request *request,
-                       struct queue *const *queues, size_t count)
-{
-    const struct sqs_list_queues_in *in = request->input;
-    size_t max = in->max_results.set ? (size_t)in->max_results.value : LIST_MAX;
-    size_t shown = count < max ? count : max;
-    struct sqs_list_queues_out *out = engine_output(request, sizeof(*out));
-    if (out == NULL || shown == 0) {
-        return 0;
-    }
-    out->queue_urls.items = arena_alloc(request->arena, shown * sizeof(struct str));
-    if (out->queue_urls.items == NULL) {
-        return engine_out_of_memory(request);
-    }
-    for (size_t i = 0; i < shown; i++) {
-        struct str url = sqs_queue_url_build(request->arena, request->endpoint,
-                                             str_from(engine->account), queue_name(queues[i]));
-        if (url.ptr == NULL) {
-            return engine_out_of_memory(request);
-        }
-        out->queue_urls.items[i] = url;
-    }
-    out->queue_urls.count = (uint32_t)shown;
-    out->queue_urls.set = true;
-    if (in->max_results.set && count > shown) {
-        struct buf token;
-        buf_init(&token, 4 * SQS_QUEUE_NAME_MAX);
-        (void)digest_base64(&token, queues[shown - 1]->name, queue_name(queues[shown - 1]).len);
-        out->next_token = engine_text(request->arena, "%.*s", STR_FMT(buf_str(&token)));
-        buf_done(&token);
-    }
-    return 0;
-}
-
-int engine_list_queues(struct engine *engine, struct store_request *request)
-{
-    const struct sqs_list_queues_in *in = request->input;
-    if (in->max_results.set && (in->max_results.value < 1 || in->max_results.value > LIST_MAX)) {
-        (void)sqs_error_set(&request->error, SQS_ERROR_INVALID_PARAMETER_VALUE,
-                            "Value %lld for parameter MaxResults is invalid. Reason: MaxResults "
-                            "must be an integer between 1 and 1000.",
-                            (long long)in->max_results.value);
-        return 0;
-    }
-    struct buf after;
-    buf_init(&after, 4 * SQS_QUEUE_NAME_MAX);
-    int rc = 0;
-    if (read_token(request, in->next_token, &after) == 0) {
-        size_t count = 0;
-        struct str from = in->next_token.ptr == NULL ? STR_NONE : buf_str(&after);
-        struct queue **queues = sorted_queues(engine, in->prefix, from, &count);
-        rc = answer_list(engine, request, queues, count);
-        free(queues);
-    }
-    buf_done(&after);
     return rc;
 }

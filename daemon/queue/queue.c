@@ -3,10 +3,12 @@
 #include "sluice/base/mem.h"
 #include "sluice/sqs/arn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define POLICY_ARENA_BYTES ((size_t)64 << 10)
+#define POLICY_ARENA_BYTES        ((size_t)64 << 10)
+#define KMS_REUSE_DEFAULT_SECONDS 300
 
 void queue_count_in(struct queue *queue, int64_t visible_at, int64_t receive_count)
 {
@@ -42,18 +44,44 @@ void queue_definition_set(struct queue_definition *definition, enum sqs_queue_at
     definition->values[attribute] = value.len == 0 ? NULL : mem_dup(value.ptr, value.len);
 }
 
+/* The one form of a value, so that equal settings are equal texts; STR_NONE: the same as unset. */
+static struct str canonical(enum sqs_queue_attribute attribute, struct str value, char text[24])
+{
+    const struct sqs_queue_attribute_info *info = sqs_queue_attribute_info(attribute);
+    int64_t number;
+    if (info->kind == SQS_VALUE_BOOL) {
+        return str_equal_nocase(value, STR("true")) ? STR("true") : STR("false");
+    }
+    if (info->kind != SQS_VALUE_INT || str_to_i64(value, info->min, info->max, &number) != 0) {
+        return value;
+    }
+    if (attribute == SQS_QUEUE_ATTRIBUTE_KMS_DATA_KEY_REUSE_PERIOD_SECONDS &&
+        number == KMS_REUSE_DEFAULT_SECONDS) {
+        return STR_NONE;
+    }
+    (void)snprintf(text, 24, "%lld", (long long)number);
+    return str_from(text);
+}
+
 struct queue_definition *queue_definition_new(const struct queue_definition *base,
                                               const struct sqs_map *changes)
 {
     struct queue_definition *ret = MEM_NEW(struct queue_definition);
+    char text[24];
     for (int i = 0; base != NULL && i < SQS_QUEUE_ATTRIBUTE__COUNT; i++) {
         queue_definition_set(ret, (enum sqs_queue_attribute)i, str_from(base->values[i]));
     }
     for (uint32_t i = 0; i < changes->count; i++) {
         enum sqs_queue_attribute attribute = sqs_queue_attribute_find(changes->items[i].name);
         if (attribute != SQS_QUEUE_ATTRIBUTE_NONE) {
-            queue_definition_set(ret, attribute, changes->items[i].value);
+            queue_definition_set(ret, attribute,
+                                 canonical(attribute, changes->items[i].value, text));
         }
+    }
+    /* A key of the user replaces the encryption by the service, unless both are asked for. */
+    if (sqs_map_get(changes, STR("KmsMasterKeyId")).len > 0 &&
+        sqs_map_get(changes, STR("SqsManagedSseEnabled")).len == 0) {
+        queue_definition_set(ret, SQS_QUEUE_ATTRIBUTE_SQS_MANAGED_SSE_ENABLED, STR_NONE);
     }
     return ret;
 }

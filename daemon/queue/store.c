@@ -189,6 +189,7 @@ static struct store *store_new(struct loop *loop, const char *path)
     pthread_condattr_t attributes;
     store->loop = loop;
     store->path = mem_dup(path, strlen(path));
+    store->backup.fd = -1;
     store->completions = (struct loop_work){.callback = on_completions, .context = store};
     store->ended_work = (struct loop_work){.callback = on_ended, .context = store};
     list_init(&store->pending);

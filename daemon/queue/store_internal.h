@@ -9,6 +9,20 @@
 
 #include <pthread.h>
 
+/* One backup at a time; see store_backup.c. */
+struct backup {
+    /* under the mutex */
+    struct store_backup_status status;
+    bool requested, replace;
+    /* of the thread */
+    sqlite3_backup *handle; /* NULL: none is being made */
+    sqlite3 *file;
+    int fd; /* of the file too: to sync it */
+    bool has_part;
+    char part[STORE_BACKUP_PATH_MAX + 8];
+    mono_ns next_step;
+};
+
 enum op_kind { OP_REQUEST, OP_HOLD, OP_SETTLE, OP_PEEK };
 
 struct store {
@@ -39,6 +53,7 @@ struct store {
     int error;      /* of the last transaction that wrote */
     bool degraded;  /* the last group failed: one operation per transaction */
     bool draining;  /* waiting has ended */
+    struct backup backup;
 
     /* of the loop's thread */
     struct loop_work completions, ended_work;
@@ -66,6 +81,10 @@ void store_on_queue_gone(void *context, struct queue *queue);
 void store_check_disk(struct store *store);
 void store_housekeep(struct store *store); /* what is due, for some milliseconds */
 void store_publish(struct store *store, mono_ns now);
+
+/* ---- store_backup.c ---- */
+void store_backup_work(struct store *store); /* what is due: some pages */
+void store_backup_end(struct store *store);  /* the store closes */
 
 static inline struct store_op *op_of(struct list_node *node)
 {

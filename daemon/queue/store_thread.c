@@ -1,7 +1,8 @@
 /*
  * The store's thread. One turn: wait for work, take what is pending, run it as one transaction,
- * sync once, hand all answers to the loop in one post, keep house. Nothing is polled: it sleeps
- * until an operation comes or the next delay, lease, long poll or retention ends.
+ * sync once, hand all answers to the loop in one post, keep house, copy some pages for a backup.
+ * Nothing is polled: it sleeps until an operation comes or the next delay, lease, long poll or
+ * retention ends.
  */
 #include "store_internal.h"
 
@@ -75,9 +76,15 @@ static mono_ns next_wake(struct store *store)
     if (store->shrinking) {
         wake = mono_min(wake, mono_max(retry, store->next_shrink));
     }
+    if (store->backup.handle != NULL) {
+        wake = mono_min(wake, store->backup.next_step);
+    }
     if (engine->next_expiry != QUEUE_NEVER) {
         mono_ns at = lease_clock_mono(&engine->clock, engine->next_expiry);
         wake = mono_min(wake, mono_max(at, store->next_sweep));
+    }
+    if (engine->next_task != QUEUE_NEVER) {
+        wake = mono_min(wake, mono_max(lease_clock_mono(&engine->clock, engine->next_task), retry));
     }
     LIST_FOR(&engine->queues, node)
     {
@@ -100,7 +107,7 @@ static mono_ns next_wake(struct store *store)
 static void wait_for_work(struct store *store, mono_ns wake)
 {
     while (store->pending.count == 0 && store->canceled.count == 0 && !store->closing &&
-           loop_now() < wake) {
+           !store->backup.requested && loop_now() < wake) {
         if (wake == MONO_NEVER) {
             pthread_cond_wait(&store->wake, &store->mutex);
         } else {
@@ -158,6 +165,7 @@ static bool turn(struct store *store)
     hand_over(store);
     if (!last) {
         store_housekeep(store);
+        store_backup_work(store);
         store_publish(store, loop_now());
         hand_over(store); /* what a deleted queue's waiters were told */
     }
@@ -173,6 +181,7 @@ void *store_thread(void *context)
     store_publish(store, loop_now());
     while (turn(store)) {
     }
+    store_backup_end(store);
     engine_close(&store->engine); /* the last checkpoint: not on the loop */
     loop_post(store->loop, &store->ended_work);
     return NULL;

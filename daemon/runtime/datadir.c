@@ -93,11 +93,14 @@ static void holder_text(int lock_fd, char *out, size_t out_size)
     }
 }
 
-static int take_lock(struct datadir *datadir, struct error *e)
+static int take_lock(struct datadir *datadir, int flags, struct error *e)
 {
     char holder[48];
     datadir->lock_fd =
-        openat(datadir->directory_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        openat(datadir->directory_fd, LOCK_NAME, O_RDWR | flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (datadir->lock_fd < 0 && errno == ENOENT) {
+        return ERR_NOT_FOUND;
+    }
     if (datadir->lock_fd < 0) {
         int rc = err_from_errno(errno);
         return error_set(
@@ -188,7 +191,7 @@ int datadir_open(const char *path, struct datadir **ret, struct error *e)
     str_copy(datadir->path, sizeof(datadir->path), str_from(path));
     int rc = open_directory(datadir, e);
     if (rc == 0) {
-        rc = take_lock(datadir, e);
+        rc = take_lock(datadir, O_CREAT, e);
     }
     if (rc == 0) {
         rc = mark_running(datadir, e);
@@ -199,6 +202,27 @@ int datadir_open(const char *path, struct datadir **ret, struct error *e)
     }
     *ret = datadir;
     return 0;
+}
+
+int datadir_lock(const char *path, struct datadir **ret, struct error *e)
+{
+    struct datadir *datadir = MEM_NEW(struct datadir);
+    datadir->lock_fd = -1;
+    *ret = NULL;
+    str_copy(datadir->path, sizeof(datadir->path), str_from(path));
+    datadir->directory_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (datadir->directory_fd < 0) {
+        int rc = err_from_errno(errno);
+        release(datadir);
+        return error_set(e, rc, path, "cannot be opened: %s", err_text(rc));
+    }
+    int rc = take_lock(datadir, 0, e);
+    if (rc == 0) {
+        *ret = datadir;
+    } else {
+        release(datadir);
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
 bool datadir_is_unclean(const struct datadir *datadir)

@@ -107,7 +107,7 @@ static void respond_status(struct admin *admin, struct http_exchange *exchange)
 
 static int status_of(int error)
 {
-    return error == ERR_NOT_FOUND ? 404 : 400;
+    return error == ERR_NOT_FOUND ? 404 : error == ERR_BUSY ? 409 : 400;
 }
 
 static void respond_done(struct http_exchange *exchange, int error, const struct error *e)
@@ -175,6 +175,70 @@ static void handle_route(struct admin *admin, struct http_exchange *exchange,
     respond_done(exchange, error, &e);
 }
 
+/* ---- backup ---- */
+
+static int start_backup(struct admin *admin, struct str text, struct error *e)
+{
+    struct json json;
+    char path[STORE_BACKUP_PATH_MAX];
+    int error = json_parse(&json, text, JSON_STRICT, e);
+
+    if (error != 0) {
+        return error;
+    }
+    struct str file = json_string(json_get(json.root, "file"));
+    if (file.len == 0 || file.ptr[0] != '/' || file.len >= sizeof(path)) {
+        error = error_set(e, ERR_INVALID, "file", "give an absolute path of at most %zu bytes",
+                          sizeof(path) - 1);
+    } else {
+        str_copy(path, sizeof(path), file);
+        error = store_backup_start(admin->store, path, json_bool(json_get(json.root, "force")));
+    }
+    json_done(&json);
+    if (error == ERR_BUSY) {
+        return error_set(e, error, "", "another backup is being made; try again when it is done");
+    }
+    return error == ERR_CLOSED ? error_set(e, error, "", "the daemon is being stopped") : error;
+}
+
+static void respond_backup(struct admin *admin, struct http_exchange *exchange)
+{
+    static const char *const states[] = {"none", "running", "done", "failed"};
+    struct store_backup_status status;
+    struct json_writer w;
+    struct buf body;
+
+    store_backup_status(admin->store, &status);
+    buf_init(&body, ANSWER_MAX_BYTES);
+    json_writer_init(&w, &body);
+    json_object_begin(&w);
+    json_member_str(&w, "state", str_from(states[status.state]));
+    json_member_str(&w, "file", str_from(status.path));
+    json_member_i64(&w, "pages_done", (int64_t)status.pages_done);
+    json_member_i64(&w, "pages_total", (int64_t)status.pages_total);
+    json_member_i64(&w, "bytes", (int64_t)status.bytes);
+    json_member_i64(&w, "messages", (int64_t)status.messages);
+    json_member_str(&w, "error", str_from(status.error.text));
+    json_object_end(&w);
+    respond_json(exchange, 200, &body);
+    buf_done(&body);
+}
+
+static void handle_backup(struct admin *admin, struct http_exchange *exchange,
+                          const struct http_request_view *request)
+{
+    struct error e = {0};
+
+    if (is_method(request, "GET")) {
+        respond_backup(admin, exchange);
+    } else if (is_method(request, "POST")) {
+        int error = start_backup(admin, request->body, &e);
+        respond_done(exchange, error, &e);
+    } else {
+        respond_error(exchange, 405, NULL, "GET or POST");
+    }
+}
+
 void admin_handle_control(void *context, struct http_exchange *exchange,
                           const struct http_request_view *request)
 {
@@ -186,8 +250,13 @@ void admin_handle_control(void *context, struct http_exchange *exchange,
     } else if (str_starts_with(request->path, prefix) && is_method(request, "POST")) {
         handle_route(admin, exchange, request,
                      (struct str){request->path.ptr + prefix.len, request->path.len - prefix.len});
+    } else if (str_equal(request->path, STR("/v1/backup"))) {
+        handle_backup(admin, exchange, request);
+    } else if (admin->sqs_api != NULL && !str_starts_with(request->path, STR("/v1/"))) {
+        sqs_api_handle_owner(admin->sqs_api, exchange, request);
     } else {
         respond_error(exchange, 404, NULL,
-                      "GET /v1/status, POST /v1/routes/<name>/pause|resume|limit");
+                      "GET /v1/status, POST /v1/routes/<name>/pause|resume|limit, POST or GET "
+                      "/v1/backup");
     }
 }

@@ -147,6 +147,7 @@ void queue_metrics_status(struct store *store, struct json_writer *w)
 {
     struct store_queue_stats *stats = MEM_NEW_ARRAY(QUEUES_SHOWN_MAX, struct store_queue_stats);
     uint32_t count = store_queue_stats(store, stats, QUEUES_SHOWN_MAX);
+    wall_ms now = loop_wall();
 
     json_key_write(w, STR("queues"));
     json_array_begin(w);
@@ -157,8 +158,16 @@ void queue_metrics_status(struct store *store, struct json_writer *w)
         json_member_i64(w, "in_flight", (int64_t)stats[i].in_flight);
         json_member_i64(w, "delayed", (int64_t)stats[i].delayed);
         json_member_i64(w, "expired", (int64_t)stats[i].expired);
+        if (stats[i].oldest_sent_at > 0) {
+            json_member_double(w, "oldest_age_seconds",
+                               (double)mono_max(now - stats[i].oldest_sent_at, 0) / 1e3);
+        }
+        if (stats[i].dead_letter[0] != '\0') {
+            json_member_str(w, "dead_letter", str_from(stats[i].dead_letter));
+        }
         json_object_end(w);
     }
     json_array_end(w);
+    json_member_i64(w, "queue_count", count); /* those beyond QUEUES_SHOWN_MAX too */
     free(stats);
 }

@@ -32,6 +32,12 @@ _Static_assert(offsetof(struct sqs_send_batch_in, queue_url) == 0, "QueueUrl com
 _Static_assert(offsetof(struct sqs_receive_in, queue_url) == 0, "QueueUrl comes first");
 _Static_assert(offsetof(struct sqs_handle_in, queue_url) == 0, "QueueUrl comes first");
 _Static_assert(offsetof(struct sqs_handle_batch_in, queue_url) == 0, "QueueUrl comes first");
+_Static_assert(offsetof(struct sqs_add_permission_in, queue_url) == 0, "QueueUrl comes first");
+_Static_assert(offsetof(struct sqs_remove_permission_in, queue_url) == 0, "QueueUrl comes first");
+_Static_assert(offsetof(struct sqs_tag_queue_in, queue_url) == 0, "QueueUrl comes first");
+_Static_assert(offsetof(struct sqs_untag_queue_in, queue_url) == 0, "QueueUrl comes first");
+_Static_assert(offsetof(struct sqs_list_dead_letter_sources_in, queue_url) == 0,
+               "QueueUrl comes first");
 
 /* ---- queues ---- */
 static const struct sqs_member create_queue_in[] = {
@@ -241,6 +247,102 @@ static const struct sqs_member change_visibility_batch_out[] = {
 };
 SHAPE(change_visibility_batch_out_shape, sqs_handle_batch_out, change_visibility_batch_out);
 
+/* ---- permissions and tags: what their lists must hold is judged by sqs/validate ---- */
+static const struct sqs_member add_permission_in[] = {
+    QUEUE_URL(sqs_add_permission_in),
+    MEMBER(sqs_add_permission_in, label, "Label", "Label", STRING, true),
+    MEMBER(sqs_add_permission_in, account_ids, "AWSAccountIds", "AWSAccountId", STRINGS, false),
+    MEMBER(sqs_add_permission_in, actions, "Actions", "ActionName", STRINGS, false),
+};
+SHAPE(add_permission_in_shape, sqs_add_permission_in, add_permission_in);
+
+static const struct sqs_member remove_permission_in[] = {
+    QUEUE_URL(sqs_remove_permission_in),
+    MEMBER(sqs_remove_permission_in, label, "Label", "Label", STRING, true),
+};
+SHAPE(remove_permission_in_shape, sqs_remove_permission_in, remove_permission_in);
+
+static const struct sqs_member tag_queue_in[] = {
+    QUEUE_URL(sqs_tag_queue_in),
+    MAP_MEMBER(sqs_tag_queue_in, tags, "Tags", "Tag", "Key"),
+};
+SHAPE(tag_queue_in_shape, sqs_tag_queue_in, tag_queue_in);
+
+static const struct sqs_member untag_queue_in[] = {
+    QUEUE_URL(sqs_untag_queue_in),
+    MEMBER(sqs_untag_queue_in, keys, "TagKeys", "TagKey", STRINGS, false),
+};
+SHAPE(untag_queue_in_shape, sqs_untag_queue_in, untag_queue_in);
+
+static const struct sqs_member list_queue_tags_out[] = {
+    MAP_MEMBER(sqs_list_queue_tags_out, tags, "Tags", "Tag", "Key"),
+};
+SHAPE(list_queue_tags_out_shape, sqs_list_queue_tags_out, list_queue_tags_out);
+
+/* ---- dead letters ---- */
+static const struct sqs_member list_dead_letter_sources_in[] = {
+    QUEUE_URL(sqs_list_dead_letter_sources_in),
+    MEMBER(sqs_list_dead_letter_sources_in, next_token, "NextToken", "NextToken", STRING, false),
+    MEMBER(sqs_list_dead_letter_sources_in, max_results, "MaxResults", "MaxResults", INT, false),
+};
+SHAPE(list_dead_letter_sources_in_shape, sqs_list_dead_letter_sources_in,
+      list_dead_letter_sources_in);
+
+/* The one list of queues whose name AWS writes with a small letter. */
+static const struct sqs_member list_dead_letter_sources_out[] = {
+    MEMBER(sqs_list_queues_out, queue_urls, "queueUrls", "QueueUrl", STRINGS, false),
+    MEMBER(sqs_list_queues_out, next_token, "NextToken", "NextToken", STRING, false),
+};
+SHAPE(list_dead_letter_sources_out_shape, sqs_list_queues_out, list_dead_letter_sources_out);
+
+static const struct sqs_member start_move_task_in[] = {
+    MEMBER(sqs_start_move_task_in, source_arn, "SourceArn", "SourceArn", STRING, true),
+    MEMBER(sqs_start_move_task_in, destination_arn, "DestinationArn", "DestinationArn", STRING,
+           false),
+    MEMBER(sqs_start_move_task_in, max_per_second, "MaxNumberOfMessagesPerSecond",
+           "MaxNumberOfMessagesPerSecond", INT, false),
+};
+SHAPE(start_move_task_in_shape, sqs_start_move_task_in, start_move_task_in);
+
+static const struct sqs_member task_handle[] = {
+    MEMBER(sqs_task_handle, task_handle, "TaskHandle", "TaskHandle", STRING, true),
+};
+SHAPE(task_handle_shape, sqs_task_handle, task_handle);
+
+static const struct sqs_member list_move_tasks_in[] = {
+    MEMBER(sqs_list_move_tasks_in, source_arn, "SourceArn", "SourceArn", STRING, true),
+    MEMBER(sqs_list_move_tasks_in, max_results, "MaxResults", "MaxResults", INT, false),
+};
+SHAPE(list_move_tasks_in_shape, sqs_list_move_tasks_in, list_move_tasks_in);
+
+static const struct sqs_member move_task[] = {
+    MEMBER(sqs_move_task, task_handle, "TaskHandle", "TaskHandle", STRING, false),
+    MEMBER(sqs_move_task, status, "Status", "Status", STRING, false),
+    MEMBER(sqs_move_task, source_arn, "SourceArn", "SourceArn", STRING, false),
+    MEMBER(sqs_move_task, destination_arn, "DestinationArn", "DestinationArn", STRING, false),
+    MEMBER(sqs_move_task, max_per_second, "MaxNumberOfMessagesPerSecond",
+           "MaxNumberOfMessagesPerSecond", INT, false),
+    MEMBER(sqs_move_task, moved, "ApproximateNumberOfMessagesMoved",
+           "ApproximateNumberOfMessagesMoved", INT, false),
+    MEMBER(sqs_move_task, to_move, "ApproximateNumberOfMessagesToMove",
+           "ApproximateNumberOfMessagesToMove", INT, false),
+    MEMBER(sqs_move_task, failure_reason, "FailureReason", "FailureReason", STRING, false),
+    MEMBER(sqs_move_task, started_at, "StartedTimestamp", "StartedTimestamp", INT, false),
+};
+SHAPE(move_task_shape, sqs_move_task, move_task);
+
+static const struct sqs_member list_move_tasks_out[] = {
+    LIST_MEMBER(sqs_list_move_tasks_out, results, "Results", "ListMessageMoveTasksResultEntry",
+                move_task_shape),
+};
+SHAPE(list_move_tasks_out_shape, sqs_list_move_tasks_out, list_move_tasks_out);
+
+static const struct sqs_member cancel_move_task_out[] = {
+    MEMBER(sqs_cancel_move_task_out, moved, "ApproximateNumberOfMessagesMoved",
+           "ApproximateNumberOfMessagesMoved", INT, false),
+};
+SHAPE(cancel_move_task_out_shape, sqs_cancel_move_task_out, cancel_move_task_out);
+
 /* ---- the actions ---- */
 static const struct sqs_action_info actions[SQS_ACTION__COUNT] = {
     [SQS_CREATE_QUEUE] = {"CreateQueue", &create_queue_in_shape, &queue_url_out_shape, false},
@@ -263,6 +365,20 @@ static const struct sqs_action_info actions[SQS_ACTION__COUNT] = {
                                              &change_visibility_batch_in_shape,
                                              &change_visibility_batch_out_shape, true},
     [SQS_PURGE_QUEUE] = {"PurgeQueue", &queue_in_shape, NULL, true},
+    [SQS_ADD_PERMISSION] = {"AddPermission", &add_permission_in_shape, NULL, true},
+    [SQS_REMOVE_PERMISSION] = {"RemovePermission", &remove_permission_in_shape, NULL, true},
+    [SQS_TAG_QUEUE] = {"TagQueue", &tag_queue_in_shape, NULL, true},
+    [SQS_UNTAG_QUEUE] = {"UntagQueue", &untag_queue_in_shape, NULL, true},
+    [SQS_LIST_QUEUE_TAGS] = {"ListQueueTags", &queue_in_shape, &list_queue_tags_out_shape, true},
+    [SQS_LIST_DEAD_LETTER_SOURCE_QUEUES] = {"ListDeadLetterSourceQueues",
+                                            &list_dead_letter_sources_in_shape,
+                                            &list_dead_letter_sources_out_shape, true},
+    [SQS_START_MESSAGE_MOVE_TASK] = {"StartMessageMoveTask", &start_move_task_in_shape,
+                                     &task_handle_shape, false},
+    [SQS_LIST_MESSAGE_MOVE_TASKS] = {"ListMessageMoveTasks", &list_move_tasks_in_shape,
+                                     &list_move_tasks_out_shape, false},
+    [SQS_CANCEL_MESSAGE_MOVE_TASK] = {"CancelMessageMoveTask", &task_handle_shape,
+                                      &cancel_move_task_out_shape, false},
 };
 
 const struct sqs_action_info *sqs_action_info(enum sqs_action action)

@@ -181,6 +181,13 @@ static int validate_attribute(const struct sqs_pair *pair, bool fifo, struct sqs
     return SQS_OK;
 }
 
+int sqs_both_encryptions(struct sqs_error *e)
+{
+    return sqs_error_set(e, SQS_ERROR_INVALID_ATTRIBUTE_NAME,
+                         "You can use one type of server-side encryption (SSE) at one time. You "
+                         "can either enable KMS SSE or SQS SSE.");
+}
+
 int sqs_validate_set_queue_attributes(const struct sqs_map *attributes, bool fifo,
                                       struct sqs_error *e)
 {
@@ -192,12 +199,20 @@ int sqs_validate_set_queue_attributes(const struct sqs_map *attributes, bool fif
     }
     if (sqs_map_get(attributes, STR("KmsMasterKeyId")).len > 0 &&
         str_equal_nocase(sqs_map_get(attributes, STR("SqsManagedSseEnabled")), STR("true"))) {
-        return sqs_error_set(
-            e, SQS_ERROR_INVALID_ATTRIBUTE_NAME,
-            "You can use one type of server-side encryption (SSE) at one time. You "
-            "can either enable KMS SSE or SQS SSE.");
+        return sqs_both_encryptions(e);
     }
     return SQS_OK;
+}
+
+int sqs_validate_fifo_throughput(struct str scope, struct str limit, struct sqs_error *e)
+{
+    if (!str_equal(limit, STR("perMessageGroupId")) || str_equal(scope, STR("messageGroup"))) {
+        return SQS_OK;
+    }
+    return sqs_error_set(e, SQS_ERROR_INVALID_ATTRIBUTE_VALUE,
+                         "Invalid value for the parameter FifoThroughputLimit. Reason: The "
+                         "perMessageGroupId value is allowed only when the value for "
+                         "DeduplicationScope is messageGroup.");
 }
 
 int sqs_validate_create_queue(const struct sqs_create_queue_in *in, struct sqs_error *e)
@@ -222,4 +237,79 @@ int sqs_validate_queue_attribute_names(const struct sqs_strings *names, struct s
         }
     }
     return SQS_OK;
+}
+
+int sqs_validate_max_results(struct sqs_int max_results, struct sqs_error *e)
+{
+    if (!max_results.set || (max_results.value >= 1 && max_results.value <= SQS_LIST_MAX)) {
+        return SQS_OK;
+    }
+    return sqs_error_set(e, SQS_ERROR_INVALID_PARAMETER_VALUE,
+                         "Value %lld for parameter MaxResults is invalid. Reason: MaxResults must "
+                         "be an integer between 1 and 1000.",
+                         (long long)max_results.value);
+}
+
+/* ---- tags ---- */
+
+#define TAG_KEY_MAX   128
+#define TAG_VALUE_MAX 256
+
+static size_t count_characters(struct str text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        count += ((unsigned char)text.ptr[i] & 0xc0) == 0x80 ? 0 : 1;
+    }
+    return count;
+}
+
+static int validate_tag_key(struct str key, struct sqs_error *e)
+{
+    static const struct str reserved = {"aws:", 4};
+    if (key.len == 0 || count_characters(key) > TAG_KEY_MAX) {
+        return sqs_error_set(e, SQS_ERROR_INVALID_PARAMETER_VALUE,
+                             "Tag keys must be between 1 and 128 characters in length.");
+    }
+    if (key.len >= reserved.len &&
+        str_equal_nocase((struct str){key.ptr, reserved.len}, reserved)) {
+        return sqs_error_set(e, SQS_ERROR_INVALID_PARAMETER_VALUE,
+                             "Tag keys that begin with aws: are reserved for AWS.");
+    }
+    return SQS_OK;
+}
+
+int sqs_validate_tags(const struct sqs_map *tags, struct sqs_error *e)
+{
+    int rc = SQS_OK;
+    for (uint32_t i = 0; i < tags->count && rc == SQS_OK; i++) {
+        rc = validate_tag_key(tags->items[i].name, e);
+        if (rc == SQS_OK && count_characters(tags->items[i].value) > TAG_VALUE_MAX) {
+            rc = sqs_error_set(e, SQS_ERROR_INVALID_PARAMETER_VALUE,
+                               "Tag values must be between 0 and 256 characters in length.");
+        }
+    }
+    return rc;
+}
+
+int sqs_validate_tag_queue(const struct sqs_tag_queue_in *in, struct sqs_error *e)
+{
+    if (in->tags.count == 0) {
+        return sqs_error_set(e, SQS_ERROR_MISSING_PARAMETER,
+                             "The request must contain the parameter Tags.");
+    }
+    return sqs_validate_tags(&in->tags, e);
+}
+
+int sqs_validate_untag_queue(const struct sqs_untag_queue_in *in, struct sqs_error *e)
+{
+    if (!in->keys.set) {
+        return sqs_error_set(e, SQS_ERROR_MISSING_PARAMETER,
+                             "The request must contain the parameter TagKeys.");
+    }
+    int rc = in->keys.count == 0 ? validate_tag_key(STR_NONE, e) : SQS_OK;
+    for (uint32_t i = 0; i < in->keys.count && rc == SQS_OK; i++) {
+        rc = validate_tag_key(in->keys.items[i], e);
+    }
+    return rc;
 }

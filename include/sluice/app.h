@@ -17,4 +17,9 @@
  * *unclean: whether calls of the process before this one may still run; then, of this one. */
 int app_run(const struct settings *settings, const char *data_dir, bool *unclean);
 
+/* The full check of a queue file that no daemon has open, for people: problems go to standard
+ * error, the result to standard output. Returns the exit code: FAILED when it could not be checked,
+ * REFUSED when it is damaged. */
+int app_check_queue(const char *path);
+
 #endif

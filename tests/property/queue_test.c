@@ -15,8 +15,8 @@
 #include <cmocka.h>
 #include <time.h>
 
-#define SEQUENCES  6000
-#define OPERATIONS 50
+#define SEQUENCES  50000 /* in each of two processes */
+#define OPERATIONS 36
 
 static const char *const queue_names[MODEL_QUEUES] = {"jobs", "dead", "line.fifo", "dead.fifo"};
 static const char *const group_names[MODEL_GROUPS] = {"a", "b", "c", "d"};
@@ -25,7 +25,7 @@ struct run {
     struct kit kit;
     struct model model;
     struct rng rng;
-    uint64_t seed;
+    uint64_t seed, sequences;
     int sequence;
     char trace[OPERATIONS][96];
     int traced;
@@ -410,10 +410,19 @@ static void do_attributes(struct run *run)
           "policy not set");
 }
 
+/* The end of a transaction, too: within one the time stands still. */
+static void move_time(struct run *run, int64_t ms)
+{
+    if (run->kit.in_transaction) {
+        kit_flush(&run->kit);
+    }
+    run->kit.now_ms += ms;
+}
+
 static void do_time(struct run *run)
 {
     static const int64_t steps_ms[] = {1, 10, 999, 1000, 5000, 30000, 70000, 3600000};
-    run->kit.now_ms += steps_ms[any(run, SL_COUNT(steps_ms))];
+    move_time(run, steps_ms[any(run, SL_COUNT(steps_ms))]);
     if (any(run, 10) == 0) { /* nothing may depend on the wall clock while the process runs */
         run->kit.wall_step_ms = rng_between(&run->rng, -100000, 100000);
     }
@@ -424,12 +433,13 @@ static void do_time(struct run *run)
 static void do_sweep(struct run *run)
 {
     /* A sweep may be a second late; the model's never is. */
-    run->kit.now_ms += 1000;
+    move_time(run, 1000);
     run->model.now = lease_now(run);
     trace(run, "sweep");
     model_sweep(&run->model);
     while (run->kit.engine.next_expiry <= lease_now(run)) {
         kit_sweep(&run->kit);
+        kit_flush(&run->kit);
     }
     /* What is due later is looked at again, though nobody asks. */
     check(run, run->kit.engine.next_expiry > lease_now(run), "sweep did not end");
@@ -445,8 +455,12 @@ static void faster(struct kit *kit)
 static void do_restart(struct run *run)
 {
     struct model *m = &run->model;
+    if (any(run, 5) != 0) { /* opening a file costs as much as a hundred operations */
+        return;
+    }
     int64_t before = lease_now(run);
     trace(run, "restart");
+    move_time(run, 0);
     run->kit.wall_step_ms = 0;
     kit_reopen(&run->kit);
     faster(&run->kit);
@@ -504,7 +518,7 @@ static void begin_sequence(struct run *run)
     while (kit->engine.has_given_up) {
         check(run, engine_reap(&kit->engine, 1000) == 0, "reap failed");
     }
-    kit_commit(kit);
+    kit_flush(kit);
     run->model = (struct model){.now = lease_now(run), .scope_is_group = by_group};
     for (int queue = 0; queue < MODEL_QUEUES; queue++) {
         run->model.retention_ms[queue] = INT64_C(345600) * 1000;
@@ -541,19 +555,25 @@ static uint64_t number_from_environment(const char *name, uint64_t otherwise)
                                                                            : otherwise;
 }
 
+static void run_init(struct run *run)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    run->seed = number_from_environment("SLUICE_SEED", (uint64_t)t.tv_nsec);
+    run->sequences = number_from_environment("SLUICE_SEQUENCES", SEQUENCES);
+    (void)printf("SLUICE_SEED=%llu\n", (unsigned long long)run->seed);
+    rng_init(&run->rng, run->seed);
+    kit_init(&run->kit);
+    run->kit.groups_commits = true;
+    faster(&run->kit);
+}
+
 static void test_engine_is_the_model(void **state)
 {
     static struct run run;
     (void)state;
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    run.seed = number_from_environment("SLUICE_SEED", (uint64_t)t.tv_nsec);
-    uint64_t sequences = number_from_environment("SLUICE_SEQUENCES", SEQUENCES);
-    (void)printf("SLUICE_SEED=%llu\n", (unsigned long long)run.seed);
-    rng_init(&run.rng, run.seed);
-    kit_init(&run.kit);
-    faster(&run.kit);
-    for (uint64_t i = 0; i < sequences; i++) {
+    run_init(&run);
+    for (uint64_t i = 0; i < run.sequences; i++) {
         run.sequence = (int)i;
         begin_sequence(&run);
         for (int k = 0; k < OPERATIONS; k++) {
@@ -563,11 +583,142 @@ static void test_engine_is_the_model(void **state)
             }
         }
     }
+    move_time(&run, 0);
+    kit_done(&run.kit);
+}
+
+/* ---- tenants ---- */
+
+/* A standard queue with tenants leaves open whose message is next; so it is checked that a receive
+ * brings as many as are ready, each ready, each its tenant's first, and that the counts are right.
+ */
+#define FAIR_QUEUE "fair"
+
+static void fair_send(struct run *run)
+{
+    struct model *m = &run->model;
+    char body[16];
+    int tenant = any(run, MODEL_GROUPS + 1) - 1;
+    int64_t delay = any(run, 4) == 0 ? any(run, 20) : 0;
+    if (m->message_count == MODEL_MESSAGES_MAX) {
+        return;
+    }
+    (void)snprintf(body, sizeof(body), "%d", m->message_count);
+    struct sqs_send_message_in in = {
+        .queue_url = kit_url(&run->kit, FAIR_QUEUE),
+        .entry = {.body = kit_text(&run->kit, body),
+                  .group_id = tenant < 0 ? STR_NONE : str_from(group_names[tenant]),
+                  .delay_seconds = {true, delay}},
+    };
+    trace(run, "send %s as %d delay %lld", body, tenant, (long long)delay);
+    check(run, kit_run(&run->kit, SQS_SEND_MESSAGE, &in) == 0, "send failed");
+    (void)model_add(run, MODEL_JOBS, tenant, delay * 1000);
+}
+
+static bool is_its_tenants_first(struct model *m, const struct model_message *message)
+{
+    for (int i = 0; i < m->message_count; i++) {
+        const struct model_message *c = &m->messages[i];
+        bool earlier = c->visible_at < message->visible_at ||
+                       (c->visible_at == message->visible_at && c->place < message->place);
+        if (c->exists && c->group == message->group && earlier) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fair_receive(struct run *run)
+{
+    struct model *m = &run->model;
+    int max = 1 + any(run, 10);
+    int64_t timeout = 1 + any(run, 40);
+    int ready = 0;
+    for (int i = 0; i < m->message_count; i++) {
+        ready += m->messages[i].exists && m->messages[i].visible_at <= m->now;
+    }
+    trace(run, "receive %d for %lld s", max, (long long)timeout);
+    const struct sqs_receive_out *out = kit_receive(&run->kit, FAIR_QUEUE, max, timeout);
+    check(run, out != NULL && (int)out->messages.count == (max < ready ? max : ready),
+          "other number of messages");
+    for (uint32_t i = 0; i < out->messages.count; i++) {
+        int number = number_of(out->messages.items[i].body);
+        struct model_message *message = &m->messages[number];
+        check(run, message->exists && message->visible_at <= m->now, "a message that is not ready");
+        check(run, is_its_tenants_first(m, message), "not its tenant's first message");
+        message->visible_at = m->now + timeout * 1000;
+        message->receives++;
+        check_received(run, message, &out->messages.items[i]);
+        note_handle(run, number, out->messages.items[i].receipt_handle);
+    }
+}
+
+static void fair_settle(struct run *run)
+{
+    struct model *m = &run->model;
+    struct model_message *message = NULL;
+    int index = m->handle_count == 0 ? -1 : any(run, m->handle_count);
+    if (index < 0 || model_find(m, index, &message) != MODEL_FOUND) {
+        return;
+    }
+    if (any(run, 2) == 0) {
+        trace(run, "delete message %d", message->number);
+        check(run, kit_delete(&run->kit, FAIR_QUEUE, m->handles[index].text) == 0, "not deleted");
+        message->exists = false;
+        return;
+    }
+    int64_t seconds = any(run, 30);
+    trace(run, "change message %d to %lld s", message->number, (long long)seconds);
+    check(run, kit_change(&run->kit, FAIR_QUEUE, m->handles[index].text, seconds) == 0,
+          "not changed");
+    message->visible_at = m->now + seconds * 1000;
+}
+
+static void fair_compare(struct run *run)
+{
+    struct model *m = &run->model;
+    int64_t visible = 0;
+    int64_t in_flight = 0;
+    for (int i = 0; i < m->message_count; i++) {
+        const struct model_message *c = &m->messages[i];
+        visible += c->exists && c->visible_at <= m->now;
+        in_flight += c->exists && c->visible_at > m->now && c->receives > 0;
+    }
+    check(run, kit_visible(&run->kit, FAIR_QUEUE) == visible, "other number of visible messages");
+    check(run, kit_in_flight(&run->kit, FAIR_QUEUE) == in_flight, "other number in flight");
+}
+
+static void test_tenants(void **state)
+{
+    static struct run run;
+    (void)state;
+    run_init(&run);
+    for (uint64_t i = 0; i < run.sequences / 4; i++) {
+        struct kit *kit = &run.kit;
+        run.sequence = (int)i;
+        run.traced = 0;
+        arena_done(&kit->arena);
+        arena_init(&kit->arena, (size_t)64 << 20);
+        (void)kit_queue_action(kit, SQS_DELETE_QUEUE, FAIR_QUEUE);
+        check(&run, kit_create(kit, FAIR_QUEUE, NULL) == 0, "create failed");
+        run.model = (struct model){.now = lease_now(&run)};
+        for (int k = 0; k < OPERATIONS; k++) {
+            static void (*const operations[])(struct run *) = {
+                fair_send, fair_send, fair_receive, fair_settle, fair_settle, do_time};
+            operations[any(&run, SL_COUNT(operations))](&run);
+            if (any(&run, 60) == 0) {
+                do_restart(&run);
+            }
+            fair_compare(&run);
+        }
+    }
+    move_time(&run, 0);
     kit_done(&run.kit);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_engine_is_the_model)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_engine_is_the_model),
+                                       cmocka_unit_test(test_tenants)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,6 +138,28 @@ struct store_peek {
 };
 void store_peek(struct store *store, struct store_peek *peek);
 
+/* ---- backup ---- */
+#define STORE_BACKUP_PATH_MAX 1024
+enum store_backup_state {
+    STORE_BACKUP_NONE,
+    STORE_BACKUP_RUNNING,
+    STORE_BACKUP_DONE,
+    STORE_BACKUP_FAILED,
+};
+struct store_backup_status {
+    enum store_backup_state state;
+    char path[STORE_BACKUP_PATH_MAX];
+    uint64_t pages_done, pages_total;
+    uint64_t bytes, messages; /* DONE: what the file holds */
+    struct error error;       /* FAILED */
+};
+/* Begins to copy the queue file to path, which must be absolute, while operations go on; what was
+ * answered before is in the copy. replace: a queue file at path may be replaced (nothing else ever
+ * is). ERR_BUSY: another one is running; ERR_INVALID: the path; ERR_CLOSED. Everything else that
+ * goes wrong is told by the status. */
+SL_MUST_CHECK int store_backup_start(struct store *store, const char *path, bool replace);
+void store_backup_status(struct store *store, struct store_backup_status *ret);
+
 /* Declares a queue of the configuration: creates it or sets its attributes (and its dead-letter
  * policy). Completes like the rest; error text says what contradicts. Uses the SQS attribute names.
  */
@@ -145,6 +167,7 @@ void store_peek(struct store *store, struct store_peek *peek);
 
 struct store_queue_stats {
     char name[81];
+    char dead_letter[81]; /* "": none */
     uint64_t visible, in_flight, delayed;
     wall_ms oldest_sent_at;                                   /* of the visible ones; 0 when none */
     uint64_t sent, received, deleted, dead_lettered, expired; /* since start */

@@ -24,6 +24,9 @@ SL_MUST_CHECK int datadir_resolve(const char *option, char ret_path[DATADIR_PATH
 /* Makes the directory (0700, its parents too) where it is missing and locks it. ERR_BUSY: another
  * process has it, *e names it. */
 SL_MUST_CHECK int datadir_open(const char *path, struct datadir **ret, struct error *e);
+/* Only keeps others out while its files are looked at: makes nothing and marks nothing. *ret is
+ * NULL where no process ever used the directory; datadir_close(…, false) ends it. */
+SL_MUST_CHECK int datadir_lock(const char *path, struct datadir **ret, struct error *e);
 bool datadir_is_unclean(const struct datadir *datadir);
 const char *datadir_path(const struct datadir *datadir);
 /* Gives the lock back and frees. clean: everything ended in order, nothing is left in flight. */

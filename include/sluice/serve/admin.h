@@ -2,9 +2,13 @@
  * admin: what people and monitors ask a running daemon.
  *
  *   health (TCP, 127.0.0.1:9325)   GET /healthz /readyz /metrics
- *   admin  (Unix socket, 0600)     GET /v1/status · POST /v1/routes/<name>/pause | /resume
+ *   admin  (Unix socket, 0600)     GET /v1/status
+ *                                  POST /v1/routes/<name>/pause | /resume
  *                                  POST /v1/routes/<name>/limit
- * {"requests":N,"per":"1s","limit":"name"?}
+ *                                       {"requests":N,"per":"1s","limit":"name"?}
+ *                                  POST /v1/backup {"file":"/path","force":true?}
+ *                                  GET /v1/backup: how it goes
+ *                                  all else: the SQS API, without signatures
  *
  * The daemon's parts come in as callbacks: this file knows HTTP, not the app. Loop thread only.
  */
@@ -15,6 +19,7 @@
 #include "sluice/base/json.h"
 #include "sluice/net/http_server.h"
 #include "sluice/runtime/metrics.h"
+#include "sluice/serve/sqs_api.h"
 
 #define ADMIN_SOCKET_NAME "admin.sock" /* in the data directory */
 
@@ -32,6 +37,8 @@ struct admin {
     const struct admin_callbacks *callbacks;
     void *context;
     struct metrics *metrics;
+    struct sqs_api *sqs_api; /* NULL: none on the admin socket */
+    struct store *store;     /* for backups */
 };
 
 /* Handlers for http_server_new(); context: struct admin *. */

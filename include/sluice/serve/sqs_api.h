@@ -61,5 +61,9 @@ void sqs_api_free(struct sqs_api *api);
 /* The handler for http_server_new(); context: struct sqs_api *. */
 void sqs_api_handle(void *context, struct http_exchange *exchange,
                     const struct http_request_view *request);
+/* The same for callers whose right was proved by the socket they came through (the control socket
+ * in the data directory, mode 0600: they own the file anyhow): no signature is asked for. */
+void sqs_api_handle_owner(void *context, struct http_exchange *exchange,
+                          const struct http_request_view *request);
 
 #endif

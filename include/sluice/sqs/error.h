@@ -42,6 +42,13 @@
     XX(RESOURCE_NOT_FOUND, "ResourceNotFoundException", 404, "ResourceNotFoundException", SQS, 1)  \
     XX(INVALID_ADDRESS, "InvalidAddress", 404, "InvalidAddress", SQS, 1)                           \
     XX(INVALID_SECURITY, "InvalidSecurity", 403, "InvalidSecurity", SQS, 1)                        \
+    XX(KMS_ACCESS_DENIED, "KmsAccessDenied", 400, "KMS.AccessDeniedException", SQS, 1)             \
+    XX(KMS_DISABLED, "KmsDisabled", 400, "KMS.DisabledException", SQS, 1)                          \
+    XX(KMS_INVALID_KEY_USAGE, "KmsInvalidKeyUsage", 400, "KMS.InvalidKeyUsageException", SQS, 1)   \
+    XX(KMS_INVALID_STATE, "KmsInvalidState", 400, "KMS.InvalidStateException", SQS, 1)             \
+    XX(KMS_NOT_FOUND, "KmsNotFound", 400, "KMS.NotFoundException", SQS, 1)                         \
+    XX(KMS_THROTTLED, "KmsThrottled", 400, "KMS.ThrottlingException", SQS, 1)                      \
+    XX(KMS_OPT_IN_REQUIRED, "KmsOptInRequired", 403, "KMS.OptInRequired", SQS, 1)                  \
     XX(INVALID_PARAMETER_VALUE, "InvalidParameterValueException", 400, "InvalidParameterValue",    \
        CORAL, 1)                                                                                   \
     XX(MISSING_PARAMETER, "MissingRequiredParameterException", 400, "MissingParameter", CORAL, 1)  \

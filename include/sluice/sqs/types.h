@@ -60,7 +60,7 @@ struct sqs_create_queue_in {
 struct sqs_queue_url_out { /* CreateQueue, GetQueueUrl */
     struct str queue_url;
 };
-struct sqs_queue_in { /* DeleteQueue, PurgeQueue */
+struct sqs_queue_in { /* DeleteQueue, PurgeQueue, ListQueueTags */
     struct str queue_url;
 };
 struct sqs_get_queue_url_in {
@@ -70,7 +70,7 @@ struct sqs_list_queues_in {
     struct str prefix, next_token;
     struct sqs_int max_results;
 };
-struct sqs_list_queues_out {
+struct sqs_list_queues_out { /* ListQueues, ListDeadLetterSourceQueues */
     struct sqs_strings queue_urls;
     struct str next_token;
 };
@@ -150,6 +150,54 @@ struct sqs_id_result {
 struct sqs_handle_batch_out {
     SQS_STRUCT_LIST(struct sqs_id_result) successful;
     SQS_STRUCT_LIST(struct sqs_batch_failure) failed;
+};
+
+/* ---- permissions, tags, dead letters ---- */
+struct sqs_add_permission_in {
+    struct str queue_url, label;
+    struct sqs_strings account_ids, actions;
+};
+struct sqs_remove_permission_in {
+    struct str queue_url, label;
+};
+struct sqs_tag_queue_in {
+    struct str queue_url;
+    struct sqs_map tags;
+};
+struct sqs_untag_queue_in {
+    struct str queue_url;
+    struct sqs_strings keys;
+};
+struct sqs_list_queue_tags_out {
+    struct sqs_map tags;
+};
+struct sqs_list_dead_letter_sources_in {
+    struct str queue_url, next_token;
+    struct sqs_int max_results;
+};
+struct sqs_start_move_task_in {
+    struct str source_arn, destination_arn;
+    struct sqs_int max_per_second;
+};
+struct sqs_task_handle { /* what StartMessageMoveTask answers and CancelMessageMoveTask is given */
+    struct str task_handle;
+};
+struct sqs_list_move_tasks_in {
+    struct str source_arn;
+    struct sqs_int max_results;
+};
+struct sqs_move_task {
+    struct str task_handle; /* of a running task only */
+    struct str status, source_arn, destination_arn;
+    struct sqs_int max_per_second, moved, to_move;
+    struct str failure_reason;
+    struct sqs_int started_at; /* ms since 1970 */
+};
+struct sqs_list_move_tasks_out {
+    SQS_STRUCT_LIST(struct sqs_move_task) results;
+};
+struct sqs_cancel_move_task_out {
+    struct sqs_int moved;
 };
 
 #endif

@@ -20,6 +20,9 @@
 #define SQS_DELAY_SECONDS_MAX      900
 #define SQS_VISIBILITY_SECONDS_MAX 43200
 #define SQS_MESSAGE_ATTRIBUTES_MAX 10
+#define SQS_TAGS_MAX               50
+#define SQS_POLICY_MAX_BYTES       8192
+#define SQS_LIST_MAX               1000
 
 #define SQS_INVALID_CHARACTERS_TEXT                                                                \
     "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | "   \
@@ -90,12 +93,30 @@ SL_MUST_CHECK int sqs_validate_create_queue(const struct sqs_create_queue_in *in
 /* SetQueueAttributes on a queue of that type: known, settable, in range, fit for the type. */
 SL_MUST_CHECK int sqs_validate_set_queue_attributes(const struct sqs_map *attributes, bool fifo,
                                                     struct sqs_error *e);
+int sqs_both_encryptions(struct sqs_error *e); /* the error of KmsMasterKeyId beside SQS's own */
+/* What FifoThroughputLimit may be depends on what DeduplicationScope is: the values that a FIFO
+ * queue comes to have. */
+SL_MUST_CHECK int sqs_validate_fifo_throughput(struct str scope, struct str limit,
+                                               struct sqs_error *e);
 /* GetQueueAttributes: every name known ("All" too). */
 SL_MUST_CHECK int sqs_validate_queue_attribute_names(const struct sqs_strings *names,
                                                      struct sqs_error *e);
 /* The value of an attribute in a map, STR_NONE when absent (the last of several counts). */
 struct str sqs_map_get(const struct sqs_map *map, struct str name);
 
+/* ListQueues, ListDeadLetterSourceQueues: 1 to 1000. */
+SL_MUST_CHECK int sqs_validate_max_results(struct sqs_int max_results, struct sqs_error *e);
+
+/* ---- tags ---- */
+/* Keys of 1 to 128 characters that do not begin "aws:", values of at most 256. How many a queue may
+ * have (SQS_TAGS_MAX) is the caller's business. */
+SL_MUST_CHECK int sqs_validate_tags(const struct sqs_map *tags, struct sqs_error *e);
+/* TagQueue and UntagQueue: the same, and there must be some. */
+SL_MUST_CHECK int sqs_validate_tag_queue(const struct sqs_tag_queue_in *in, struct sqs_error *e);
+SL_MUST_CHECK int sqs_validate_untag_queue(const struct sqs_untag_queue_in *in,
+                                           struct sqs_error *e);
+
+/* ---- policies ---- */
 /* RedrivePolicy and RedriveAllowPolicy are JSON texts. Parts lie in the arena. An empty text is the
  * caller's business (it removes the policy). */
 struct sqs_redrive_policy {

@@ -1,6 +1,7 @@
 #include "unit/base/unit.h"
 
 #include "cli/check.c"
+#include "cli/options.c"
 #include "sluice/base/mem.h"
 
 #define VECTORS TEST_SOURCE_DIR "/vectors/config/"

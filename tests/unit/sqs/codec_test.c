@@ -108,6 +108,26 @@ static const struct {
      "ChangeMessageVisibilityBatchRequestEntry.2.Id=2&"
      "ChangeMessageVisibilityBatchRequestEntry.2.ReceiptHandle=i"},
     {SQS_PURGE_QUEUE, "{\"QueueUrl\":\"q\"}", "QueueUrl=q"},
+    {SQS_ADD_PERMISSION,
+     "{\"QueueUrl\":\"q\",\"Label\":\"l\",\"AWSAccountIds\":[\"111111111111\",\"222222222222\"],"
+     "\"Actions\":[\"SendMessage\"]}",
+     "QueueUrl=q&Label=l&AWSAccountId.1=111111111111&AWSAccountId.2=222222222222&"
+     "ActionName.1=SendMessage"},
+    {SQS_REMOVE_PERMISSION, "{\"QueueUrl\":\"q\",\"Label\":\"l\"}", "QueueUrl=q&Label=l"},
+    {SQS_TAG_QUEUE, "{\"QueueUrl\":\"q\",\"Tags\":{\"team\":\"a b\",\"empty\":\"\"}}",
+     "QueueUrl=q&Tag.1.Key=team&Tag.1.Value=a+b&Tag.2.Key=empty&Tag.2.Value="},
+    {SQS_UNTAG_QUEUE, "{\"QueueUrl\":\"q\",\"TagKeys\":[\"team\",\"empty\"]}",
+     "QueueUrl=q&TagKey.1=team&TagKey.2=empty"},
+    {SQS_LIST_QUEUE_TAGS, "{\"QueueUrl\":\"q\"}", "QueueUrl=q"},
+    {SQS_LIST_DEAD_LETTER_SOURCE_QUEUES,
+     "{\"QueueUrl\":\"q\",\"NextToken\":\"t\",\"MaxResults\":2}",
+     "QueueUrl=q&NextToken=t&MaxResults=2"},
+    {SQS_START_MESSAGE_MOVE_TASK,
+     "{\"SourceArn\":\"a:b\",\"DestinationArn\":\"c:d\",\"MaxNumberOfMessagesPerSecond\":500}",
+     "SourceArn=a%3Ab&DestinationArn=c%3Ad&MaxNumberOfMessagesPerSecond=500"},
+    {SQS_LIST_MESSAGE_MOVE_TASKS, "{\"SourceArn\":\"a\",\"MaxResults\":10}",
+     "SourceArn=a&MaxResults=10"},
+    {SQS_CANCEL_MESSAGE_MOVE_TASK, "{\"TaskHandle\":\"e30=\"}", "TaskHandle=e30%3D"},
 };
 
 static void requests_are_the_same_in_both_protocols(void **state)
@@ -199,6 +219,43 @@ static const struct {
             "<BatchResultErrorEntry><Id>1</Id><SenderFault>false</SenderFault>"
             "<Code>InternalFailure</Code></BatchResultErrorEntry>")},
     {SQS_PURGE_QUEUE, NULL, XML("PurgeQueue", "")},
+    {SQS_ADD_PERMISSION, NULL, XML("AddPermission", "")},
+    {SQS_REMOVE_PERMISSION, NULL, XML("RemovePermission", "")},
+    {SQS_TAG_QUEUE, NULL, XML("TagQueue", "")},
+    {SQS_UNTAG_QUEUE, NULL, XML("UntagQueue", "")},
+    {SQS_LIST_QUEUE_TAGS, "{\"Tags\":{\"a\":\"1\",\"b\":\"\"}}",
+     RESULT("ListQueueTags", "<Tag><Key>a</Key><Value>1</Value></Tag>"
+                             "<Tag><Key>b</Key><Value></Value></Tag>")},
+    {SQS_LIST_QUEUE_TAGS, "{}", XML("ListQueueTags", "<ListQueueTagsResult/>")},
+    {SQS_LIST_DEAD_LETTER_SOURCE_QUEUES, "{\"queueUrls\":[\"a\",\"b\"],\"NextToken\":\"t\"}",
+     RESULT("ListDeadLetterSourceQueues",
+            "<QueueUrl>a</QueueUrl><QueueUrl>b</QueueUrl><NextToken>t</NextToken>")},
+    {SQS_LIST_DEAD_LETTER_SOURCE_QUEUES, "{}",
+     XML("ListDeadLetterSourceQueues", "<ListDeadLetterSourceQueuesResult/>")},
+    {SQS_START_MESSAGE_MOVE_TASK, "{\"TaskHandle\":\"e30=\"}",
+     RESULT("StartMessageMoveTask", "<TaskHandle>e30=</TaskHandle>")},
+    {SQS_LIST_MESSAGE_MOVE_TASKS,
+     "{\"Results\":[{\"TaskHandle\":\"e30=\",\"Status\":\"RUNNING\",\"SourceArn\":\"s\","
+     "\"DestinationArn\":\"d\",\"MaxNumberOfMessagesPerSecond\":5,"
+     "\"ApproximateNumberOfMessagesMoved\":0,\"ApproximateNumberOfMessagesToMove\":3,"
+     "\"StartedTimestamp\":1700000000000},{\"Status\":\"FAILED\",\"SourceArn\":\"s\","
+     "\"ApproximateNumberOfMessagesMoved\":1,\"FailureReason\":\"f\",\"StartedTimestamp\":1}]}",
+     RESULT("ListMessageMoveTasks",
+            "<ListMessageMoveTasksResultEntry><TaskHandle>e30=</TaskHandle><Status>RUNNING</Status>"
+            "<SourceArn>s</SourceArn><DestinationArn>d</DestinationArn>"
+            "<MaxNumberOfMessagesPerSecond>5</MaxNumberOfMessagesPerSecond>"
+            "<ApproximateNumberOfMessagesMoved>0</ApproximateNumberOfMessagesMoved>"
+            "<ApproximateNumberOfMessagesToMove>3</ApproximateNumberOfMessagesToMove>"
+            "<StartedTimestamp>1700000000000</StartedTimestamp></ListMessageMoveTasksResultEntry>"
+            "<ListMessageMoveTasksResultEntry><Status>FAILED</Status><SourceArn>s</SourceArn>"
+            "<ApproximateNumberOfMessagesMoved>1</ApproximateNumberOfMessagesMoved>"
+            "<FailureReason>f</FailureReason><StartedTimestamp>1</StartedTimestamp>"
+            "</ListMessageMoveTasksResultEntry>")},
+    {SQS_LIST_MESSAGE_MOVE_TASKS, "{}",
+     XML("ListMessageMoveTasks", "<ListMessageMoveTasksResult/>")},
+    {SQS_CANCEL_MESSAGE_MOVE_TASK, "{\"ApproximateNumberOfMessagesMoved\":7}",
+     RESULT("CancelMessageMoveTask", "<ApproximateNumberOfMessagesMoved>7"
+                                     "</ApproximateNumberOfMessagesMoved>")},
 };
 
 static void answers_are_right_in_both_protocols(void **state)
@@ -227,6 +284,7 @@ static void answers_are_right_in_both_protocols(void **state)
     for (int i = 0; i < SQS_ACTION__COUNT; i++) {
         assert_true(seen[i]);
     }
+    assert_int_equal(SQS_ACTION__COUNT, 23);
     assert_int_equal(sqs_action_find(STR("FooBar")), SQS_ACTION_NONE);
 }
 

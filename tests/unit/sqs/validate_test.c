@@ -551,6 +551,67 @@ static void receiving(void **state)
     assert_int_equal(sqs_validate_receive(&in, true, &e), SQS_ERROR_INVALID_PARAMETER_VALUE);
 }
 
+static void check_tag(const char *key, const char *value, const char *message)
+{
+    struct sqs_pair pair = {str_from(key), str_from(value)};
+    const struct sqs_tag_queue_in in = {.tags = {&pair, 1, true}};
+    struct sqs_error e;
+    expect(sqs_validate_tag_queue(&in, &e), &e,
+           message == NULL ? SQS_OK : SQS_ERROR_INVALID_PARAMETER_VALUE, message);
+}
+
+#define TAG_KEY_TEXT   "Tag keys must be between 1 and 128 characters in length."
+#define TAG_VALUE_TEXT "Tag values must be between 0 and 256 characters in length."
+
+static void tags(void **state)
+{
+    (void)state;
+    char text[1024];
+    check_tag("team", "billing", NULL);
+    check_tag("team", "", NULL);
+    check_tag("", "x", TAG_KEY_TEXT);
+    check_tag("AWS:x", "x", "Tag keys that begin with aws: are reserved for AWS.");
+    check_tag("aws", "x", NULL);
+    memset(text, 'k', 129);
+    text[129] = '\0';
+    check_tag(text, "x", TAG_KEY_TEXT);
+    check_tag(text + 1, "x", NULL);
+    for (size_t i = 0; i < 257; i++) { /* characters count, not bytes */
+        memcpy(text + 2 * i, "\xc3\xa9", 3);
+    }
+    check_tag("k", text, TAG_VALUE_TEXT);
+    check_tag("k", text + 2, NULL);
+
+    struct sqs_error e;
+    const struct sqs_tag_queue_in none = {.tags = {.set = true}};
+    expect(sqs_validate_tag_queue(&none, &e), &e, SQS_ERROR_MISSING_PARAMETER,
+           "The request must contain the parameter Tags.");
+    struct sqs_untag_queue_in untag = {.keys = {.set = false}};
+    expect(sqs_validate_untag_queue(&untag, &e), &e, SQS_ERROR_MISSING_PARAMETER,
+           "The request must contain the parameter TagKeys.");
+    untag.keys.set = true;
+    expect(sqs_validate_untag_queue(&untag, &e), &e, SQS_ERROR_INVALID_PARAMETER_VALUE,
+           TAG_KEY_TEXT);
+    struct str key = STR("team");
+    untag.keys = (struct sqs_strings){&key, 1, true};
+    expect(sqs_validate_untag_queue(&untag, &e), &e, SQS_OK, NULL);
+}
+
+static void high_throughput(void **state)
+{
+    (void)state;
+    struct sqs_error e;
+    expect(sqs_validate_fifo_throughput(STR("messageGroup"), STR("perMessageGroupId"), &e), &e,
+           SQS_OK, NULL);
+    expect(sqs_validate_fifo_throughput(STR("messageGroup"), STR("perQueue"), &e), &e, SQS_OK,
+           NULL);
+    expect(sqs_validate_fifo_throughput(STR("queue"), STR("perQueue"), &e), &e, SQS_OK, NULL);
+    expect(sqs_validate_fifo_throughput(STR("queue"), STR("perMessageGroupId"), &e), &e,
+           SQS_ERROR_INVALID_ATTRIBUTE_VALUE,
+           "Invalid value for the parameter FifoThroughputLimit. Reason: The perMessageGroupId "
+           "value is allowed only when the value for DeduplicationScope is messageGroup.");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -568,6 +629,8 @@ int main(void)
         cmocka_unit_test(batches),
         cmocka_unit_test(handles),
         cmocka_unit_test(receiving),
+        cmocka_unit_test(tags),
+        cmocka_unit_test(high_throughput),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
