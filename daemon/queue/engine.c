@@ -135,12 +135,16 @@ void engine_queue_link(struct engine *engine, struct queue *queue)
 {
     list_push(&engine->queues, &queue->node);
     SL_ASSERT(map_set(&engine->by_name, queue_name(queue), queue) == 0);
+    engine_task_watch(engine, queue);
     engine->generation++;
 }
 
 static void queue_unlink(struct engine *engine, struct queue *queue)
 {
     list_remove(&engine->queues, &queue->node);
+    if (list_is_linked(&queue->moving)) {
+        list_remove(&engine->tasks, &queue->moving);
+    }
     (void)map_remove(&engine->by_name, queue_name(queue));
     engine->generation++;
 }
@@ -350,6 +354,7 @@ static void transaction_done(struct engine *engine, bool committed)
         queue->changed = true;
         if (!committed) {
             queue->state = queue->saved;
+            engine_task_watch(engine, queue);
             fair_free(queue->fair);
             queue->fair = NULL;
         } else if (queue->state.next_expiry < engine->next_expiry) {
@@ -437,6 +442,9 @@ int engine_run(struct engine *engine, struct store_request *request)
         [SQS_UNTAG_QUEUE] = engine_untag_queue,
         [SQS_LIST_QUEUE_TAGS] = engine_list_queue_tags,
         [SQS_LIST_DEAD_LETTER_SOURCE_QUEUES] = engine_list_dead_letter_source_queues,
+        [SQS_START_MESSAGE_MOVE_TASK] = engine_start_message_move_task,
+        [SQS_LIST_MESSAGE_MOVE_TASKS] = engine_list_message_move_tasks,
+        [SQS_CANCEL_MESSAGE_MOVE_TASK] = engine_cancel_message_move_task,
     };
     request->output = NULL;
     request->error.code = SQS_OK;

@@ -39,10 +39,12 @@ struct engine {
     struct map by_name; /* struct queue */
     struct list queues;
     struct list touched; /* queues with a saved state */
+    struct list tasks;   /* queues whose messages are being moved; some may be done */
     struct list undo;    /* changes of definitions in this transaction, latest first */
     int64_t next_space;
     int64_t next_expiry;    /* lower bound over all queues */
     int64_t next_forget;    /* what is remembered for five minutes: the first of it is over then */
+    int64_t next_task;      /* lease time of the next step of a move task (lower bound) */
     int64_t clock_stored;   /* lease time in the file */
     int64_t changes_before; /* rows changed when the transaction began */
     uint64_t moves;         /* messages that went to another queue */
@@ -67,6 +69,7 @@ void engine_rollback(struct engine *engine);
 SL_MUST_CHECK int engine_run(struct engine *engine, struct store_request *request);
 SL_MUST_CHECK int engine_hold(struct engine *engine, struct store_hold *hold);
 SL_MUST_CHECK int engine_settle(struct engine *engine, struct store_settle *settle);
+SL_MUST_CHECK int engine_peek(struct engine *engine, struct store_peek *peek);
 
 /* How long a receive that found nothing may wait, and where. 0: answer now. */
 int64_t engine_wait_seconds(struct engine *engine, const struct store_request *request,
@@ -78,6 +81,8 @@ SL_MUST_CHECK int engine_advance(struct engine *engine, struct queue *queue);
 /* ---- housekeeping, inside a transaction ---- */
 /* Messages that outlived their retention: some of them. Due when now >= engine->next_expiry. */
 SL_MUST_CHECK int engine_sweep(struct engine *engine);
+/* One step of each move task that is due: some messages each. Due when now >= engine->next_task. */
+SL_MUST_CHECK int engine_step_tasks(struct engine *engine);
 /* Deletes at most `rows` messages of purged and deleted queues; engine->has_given_up says if more
  * is left. */
 SL_MUST_CHECK int engine_reap(struct engine *engine, int64_t rows);

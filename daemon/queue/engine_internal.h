@@ -1,10 +1,11 @@
 /*
  * What the parts of the engine share. engine.c: opening, transactions, dispatch; engine_queues.c:
  * actions on queues; engine_list.c: which there are; engine_attributes.c: their attributes;
- * engine_permissions.c; engine_tags.c; engine_send.c; engine_take.c: both kinds of receive,
- * engine_pick.c: of which messages, engine_answer.c: what their receivers see; engine_handles.c:
- * delete and visibility; engine_expire.c: retention, dead letters, emptying; engine_group.c: FIFO
- * groups and tenants; engine_recent.c: what is remembered for five minutes.
+ * engine_permissions.c; engine_tags.c; engine_tasks.c: moving dead letters; engine_send.c;
+ * engine_take.c: both kinds of receive, engine_pick.c: of which messages, engine_answer.c: what
+ * their receivers see; engine_handles.c: delete and visibility; engine_expire.c: retention, dead
+ * letters, emptying; engine_group.c: FIFO groups and tenants; engine_recent.c: what is remembered
+ * for five minutes.
  */
 #ifndef SLUICE_QUEUE_ENGINE_INTERNAL_H
 #define SLUICE_QUEUE_ENGINE_INTERNAL_H
@@ -117,6 +118,12 @@ SL_MUST_CHECK int engine_recent_replace(struct engine *engine, const struct queu
 /* Some of what is over; sets next_forget. */
 SL_MUST_CHECK int engine_recent_forget(struct engine *engine);
 
+/* ---- move tasks: engine_tasks.c ---- */
+/* The queue's task, if it has one, is stepped when it is due. */
+void engine_task_watch(struct engine *engine, struct queue *queue);
+/* At start: whether one was running. */
+SL_MUST_CHECK int engine_task_open(struct engine *engine, struct queue *queue);
+
 /* ---- FIFO ---- */
 /* SequenceNumber: twenty digits, as AWS has them. STR_NONE when the arena is full. */
 struct str engine_sequence_number(struct arena *arena, int64_t row_id);
@@ -144,6 +151,9 @@ ENGINE_ACTION(tag_queue);
 ENGINE_ACTION(untag_queue);
 ENGINE_ACTION(list_queue_tags);
 ENGINE_ACTION(list_dead_letter_source_queues);
+ENGINE_ACTION(start_message_move_task);
+ENGINE_ACTION(list_message_move_tasks);
+ENGINE_ACTION(cancel_message_move_task);
 #undef ENGINE_ACTION
 
 /* Checks what depends on more than the changes themselves: their dead-letter policies, and the

@@ -212,6 +212,7 @@ static int start_queues(struct engine *engine, wall_ms wall)
         rc = rc != 0 ? rc : look_for_groups(engine, queue);
         rc = rc != 0 ? rc : release_held(engine, queue);
         rc = rc != 0 ? rc : count_messages(engine, queue);
+        rc = rc != 0 ? rc : engine_task_open(engine, queue);
     }
     if (rc != 0) {
         engine_rollback(engine);
@@ -223,11 +224,12 @@ static int start_queues(struct engine *engine, wall_ms wall)
 
 int engine_open(struct engine *engine, const struct engine_config *config, struct error *e)
 {
-    *engine = (struct engine){.random_used = sizeof(engine->random)};
+    *engine = (struct engine){.random_used = sizeof(engine->random), .next_task = QUEUE_NEVER};
     uint64_t seed = 0;
     int64_t newest_ms = 0;
     list_init(&engine->queues);
     list_init(&engine->touched);
+    list_init(&engine->tasks);
     list_init(&engine->undo);
     engine_random(engine, &seed, sizeof(seed));
     map_init(&engine->by_name, ENGINE_QUEUES_MAX, seed);

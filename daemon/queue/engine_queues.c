@@ -179,7 +179,7 @@ int engine_delete_queue(struct engine *engine, struct store_request *request)
         return rc;
     }
     static const enum statement deletes[] = {STATEMENT_ATTRIBUTE_CLEAR, STATEMENT_TAG_CLEAR,
-                                             STATEMENT_QUEUE_DELETE};
+                                             STATEMENT_TASK_CLEAR, STATEMENT_QUEUE_DELETE};
     rc = give_up_space(engine, queue);
     for (size_t i = 0; i < SL_COUNT(deletes) && rc == 0; i++) {
         sqlite3_stmt *s = db_use(&engine->db, deletes[i]);

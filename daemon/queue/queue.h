@@ -10,6 +10,7 @@
 
 #include "sluice/base/clock.h"
 #include "sluice/base/list.h"
+#include "sluice/sqs/move_task.h"
 #include "sluice/sqs/validate.h"
 
 #include <stdbool.h>
@@ -32,6 +33,19 @@ struct queue_definition {
     bool deduplicates_by_group; /* DeduplicationScope */
 };
 
+/* The move task that takes messages out of this queue; its row in the file knows the rest. */
+struct queue_task {
+    int64_t row;  /* 0: none runs */
+    int64_t due;  /* lease time of its next step */
+    int64_t from; /* row to go on from; 0: from the first */
+};
+struct queue_task_end { /* of the latest one that ended, for the log */
+    uint64_t count;     /* how many have, since start */
+    int64_t moved;
+    enum sqs_move_status status;
+    const char *failure; /* static; NULL: none */
+};
+
 /* What a transaction changes and a rollback puts back. */
 struct queue_state {
     uint64_t counts[QUEUE_PLACE__COUNT];
@@ -40,6 +54,8 @@ struct queue_state {
     int64_t next_expiry; /* no message outlives its retention before this (lower bound) */
     int64_t reserved;    /* sequences below may be given out: the file says they are used */
     int64_t sweep_from;  /* row to go on from; 0: from the first */
+    struct queue_task task;
+    struct queue_task_end task_end;
     uint64_t sent, received, deleted, dead_lettered, expired; /* since start */
 };
 
@@ -55,10 +71,11 @@ struct queue {
     struct fair *fair;        /* in flight by tenant; NULL: to be counted when it matters */
     bool has_more;            /* the last take stopped at its bound before it found a message */
     struct list_node touched; /* linked: saved is what a rollback restores */
+    struct list_node moving;  /* of the queues whose messages a task moves, and maybe some others */
     /* of the store */
     struct list waiters;      /* receives that wait for a message, in order of arrival */
     struct list_node waiting; /* of the queues that have waiters */
-    uint64_t expired_logged;
+    uint64_t expired_logged, tasks_logged;
     uint32_t slot; /* in the published statistics */
     bool changed;  /* since they were published */
 };

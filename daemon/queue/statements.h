@@ -34,6 +34,17 @@
                 " ON CONFLICT (queue_id, name) DO UPDATE SET value = excluded.value")              \
     XX(TAG_DELETE, "DELETE FROM queue_tags WHERE queue_id = ?1 AND name = ?2")                     \
     XX(TAG_CLEAR, "DELETE FROM queue_tags WHERE queue_id = ?1")                                    \
+    XX(TASK_INSERT, "INSERT INTO move_tasks (queue_id, task_id, destination, rate, status, moved," \
+                    " to_move, last_row, started_at) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)")  \
+    XX(TASK_LIST, "SELECT id, task_id, destination, rate, status, moved, to_move, started_at,"     \
+                  " failure FROM move_tasks WHERE queue_id = ?1 ORDER BY id DESC LIMIT ?2")        \
+    XX(TASK_FIND, "SELECT id, status, moved FROM move_tasks WHERE queue_id = ?1 AND task_id = ?2") \
+    XX(TASK_READ, "SELECT destination, rate, moved, last_row FROM move_tasks WHERE id = ?1")       \
+    XX(TASK_UPDATE, "UPDATE move_tasks SET moved = ?2, status = ?3, failure = ?4 WHERE id = ?1")   \
+    /* all but the latest ?2 of a queue */                                                         \
+    XX(TASK_TRIM, "DELETE FROM move_tasks WHERE queue_id = ?1 AND id <= (SELECT id"                \
+                  " FROM move_tasks WHERE queue_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)")      \
+    XX(TASK_CLEAR, "DELETE FROM move_tasks WHERE queue_id = ?1")                                   \
     XX(SPACE_OF_QUEUE, "SELECT id, reserved FROM spaces WHERE queue_id = ?1")                      \
     XX(SPACE_RESERVE, "UPDATE spaces SET reserved = ?2 WHERE id = ?1")                             \
     XX(SPACE_LAST, "SELECT id FROM spaces WHERE id > ?1 ORDER BY id DESC LIMIT 1")                 \
@@ -56,6 +67,8 @@
                            " ORDER BY visible_at LIMIT 1")                                         \
     XX(SPACE_AGED, "SELECT id, enqueued_at, visible_at, receive_count, group_key FROM messages"    \
                    " WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3")                             \
+    XX(SPACE_MOVABLE, "SELECT id, enqueued_at, visible_at, receive_count, group_key, source"       \
+                      " FROM messages WHERE id >= ?1 AND id <= ?2 ORDER BY id LIMIT ?3")           \
     /* dead letters of a lane that outlived their retention, but for those in hand */              \
     XX(SPACE_AGED_DEAD,                                                                            \
        "SELECT id, enqueued_at, visible_at, receive_count, group_key FROM messages"                \
@@ -77,6 +90,7 @@
     XX(TENANTS_IN_FLIGHT, "SELECT group_key FROM messages"                                         \
                           " WHERE lane = ?1 AND visible_at > ?2 AND receive_count > 0")            \
     XX(GROUP_FIND, "SELECT id, due_at FROM groups WHERE space = ?1 AND name = ?2")                 \
+    XX(GROUP_DUE_AT, "SELECT due_at FROM groups WHERE id = ?1")                                    \
     XX(GROUP_ANY, "SELECT id FROM groups WHERE space = ?1 LIMIT 1")                                \
     XX(GROUP_INSERT, "INSERT INTO groups (space, due_at, name) VALUES (?1, ?2, ?3)")               \
     XX(GROUP_DUE, "SELECT id, due_at FROM groups WHERE space = ?1 AND due_at <= ?2"                \

@@ -15,6 +15,9 @@ static void op_complete(struct store_op *op)
     } else if (op->kind == OP_HOLD) {
         struct store_hold *hold = SL_CONTAINER_OF(op, struct store_hold, op);
         hold->done(hold->context, hold);
+    } else if (op->kind == OP_PEEK) {
+        struct store_peek *peek = SL_CONTAINER_OF(op, struct store_peek, op);
+        peek->done(peek->context, peek);
     } else {
         struct store_settle *settle = SL_CONTAINER_OF(op, struct store_settle, op);
         settle->done(settle->context, settle);
@@ -55,6 +58,8 @@ static void refuse_closed(struct store *store, struct store_op *op)
                             "The service is shutting down.");
     } else if (op->kind == OP_HOLD) {
         SL_CONTAINER_OF(op, struct store_hold, op)->error = ERR_CLOSED;
+    } else if (op->kind == OP_PEEK) {
+        SL_CONTAINER_OF(op, struct store_peek, op)->error = ERR_CLOSED;
     } else {
         SL_CONTAINER_OF(op, struct store_settle, op)->error = ERR_CLOSED;
     }
@@ -100,6 +105,13 @@ void store_settle(struct store *store, struct store_settle *settle)
 {
     settle->error = 0;
     submit(store, &settle->op, OP_SETTLE);
+}
+
+void store_peek(struct store *store, struct store_peek *peek)
+{
+    peek->before = peek->count;
+    peek->error = 0;
+    submit(store, &peek->op, OP_PEEK);
 }
 
 static void cancel(struct store *store, struct store_op *op)

@@ -47,6 +47,8 @@ static void op_fail(struct store *store, struct store_op *op, int rc)
         struct store_hold *hold = SL_CONTAINER_OF(op, struct store_hold, op);
         hold->count = 0;
         hold->error = rc;
+    } else if (op->kind == OP_PEEK) {
+        SL_CONTAINER_OF(op, struct store_peek, op)->error = rc;
     } else {
         SL_CONTAINER_OF(op, struct store_settle, op)->error = rc;
     }
@@ -142,6 +144,9 @@ static int run_op(struct store *store, struct store_op *op)
     }
     if (op->kind == OP_HOLD) {
         return run_hold(store, SL_CONTAINER_OF(op, struct store_hold, op));
+    }
+    if (op->kind == OP_PEEK) {
+        return engine_peek(&store->engine, SL_CONTAINER_OF(op, struct store_peek, op));
     }
     return engine_settle(&store->engine, SL_CONTAINER_OF(op, struct store_settle, op));
 }

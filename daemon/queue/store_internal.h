@@ -23,7 +23,7 @@ struct backup {
     mono_ns next_step;
 };
 
-enum op_kind { OP_REQUEST, OP_HOLD, OP_SETTLE };
+enum op_kind { OP_REQUEST, OP_HOLD, OP_SETTLE, OP_PEEK };
 
 struct store {
     struct loop *loop;

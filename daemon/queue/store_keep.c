@@ -1,6 +1,6 @@
 /*
- * What the store does between operations: retention, emptying purged queues, giving free pages
- * back, watching the disk, publishing statistics.
+ * What the store does between operations: retention, move tasks, emptying purged queues, giving
+ * free pages back, watching the disk, publishing statistics.
  */
 #include "store_internal.h"
 
@@ -87,6 +87,17 @@ static int sweep(struct store *store)
     return engine_sweep(&store->engine);
 }
 
+static int step_tasks(struct store *store)
+{
+    struct engine *engine = &store->engine;
+    int rc = 0;
+    for (mono_ns end = loop_now() + WORK_BUDGET_NS;
+         rc == 0 && engine->next_task <= engine->now && loop_now() < end;) {
+        rc = engine_step_tasks(engine);
+    }
+    return rc;
+}
+
 static int reap(struct store *store)
 {
     int rc = 0;
@@ -109,6 +120,13 @@ static bool is_sweep_due(const struct store *store, mono_ns now)
            lease_clock_ms(&engine->clock, now) >= engine->next_expiry;
 }
 
+static bool is_task_due(const struct store *store, mono_ns now)
+{
+    const struct engine *engine = &store->engine;
+    return engine->next_task != QUEUE_NEVER && (!store->degraded || now >= store->next_retry) &&
+           lease_clock_ms(&engine->clock, now) >= engine->next_task;
+}
+
 void store_housekeep(struct store *store)
 {
     mono_ns now = loop_now();
@@ -119,6 +137,9 @@ void store_housekeep(struct store *store)
         if (!store->degraded && store->engine.next_expiry <= store->engine.now) {
             store->next_sweep = 0;
         }
+    }
+    if (is_task_due(store, now)) {
+        housekeep(store, step_tasks);
     }
     if (store->engine.has_given_up && (!store->degraded || now >= store->next_retry)) {
         housekeep(store, reap);
@@ -173,6 +194,23 @@ static void log_expired(struct queue *queue)
     queue->expired_logged = queue->state.expired;
 }
 
+static void log_task(struct queue *queue)
+{
+    const struct queue_task_end *end = &queue->state.task_end;
+    if (end->count == queue->tasks_logged) {
+        return;
+    }
+    queue->tasks_logged = end->count;
+    if (end->status == SQS_MOVE_FAILED) {
+        LOG_WARNING("message move task failed", LOG_STR("queue", queue->name),
+                    LOG_STR("reason", end->failure), LOG_I64("moved", end->moved));
+    } else {
+        LOG_INFO("message move task ended", LOG_STR("queue", queue->name),
+                 LOG_STR("status", sqs_move_status_name(end->status)),
+                 LOG_I64("moved", end->moved));
+    }
+}
+
 /* Slots for the queues there are now. */
 static void publish_layout(struct store *store)
 {
@@ -209,6 +247,7 @@ void store_publish(struct store *store, mono_ns now)
     {
         struct queue *queue = LIST_ENTRY(node, struct queue, node);
         log_expired(queue);
+        log_task(queue);
         if (queue->changed || (timed && queue->state.next_due <= engine->now)) {
             publish_queue(store, queue, &store->published[queue->slot]);
         }

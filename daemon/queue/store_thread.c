@@ -83,6 +83,9 @@ static mono_ns next_wake(struct store *store)
         mono_ns at = lease_clock_mono(&engine->clock, engine->next_expiry);
         wake = mono_min(wake, mono_max(at, store->next_sweep));
     }
+    if (engine->next_task != QUEUE_NEVER) {
+        wake = mono_min(wake, mono_max(lease_clock_mono(&engine->clock, engine->next_task), retry));
+    }
     LIST_FOR(&engine->queues, node)
     {
         const struct queue *queue = LIST_ENTRY(node, struct queue, node);

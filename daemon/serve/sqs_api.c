@@ -17,48 +17,34 @@
 #define HOST_MAX          255
 #define CONTENT_TYPE_JSON "application/x-amz-json-1.0"
 #define CONTENT_TYPE_XML  "text/xml"
+#define CONTENT_TYPE_PEEK "application/json"
 #define TARGET_PREFIX     STR("AmazonSQS.")
-
-enum protocol { PROTOCOL_JSON, PROTOCOL_QUERY };
 
 struct sqs_api {
     struct store *store;
     struct sqs_access access;
     wall_ms (*clock)(void);
     struct metric_family *requests;
-    /* By action (the last: none) and error code, made on first use. */
-    struct metric *counters[SQS_ACTION__COUNT + 1][SQS_ERROR__COUNT];
+    /* By action (the last two: none, peek) and error code, made on first use. */
+    struct metric *counters[SQS_ACTION__COUNT + 2][SQS_ERROR__COUNT];
     struct list calls;
     uint32_t running;
     bool draining;
 };
 
-/* One request, from the handler to its answer. */
-struct call {
-    struct list_node node;
-    struct sqs_api *api;
-    struct http_exchange *exchange;
-    const struct http_request_view *http;
-    enum protocol protocol;
-    enum sqs_action action;        /* SQS_ACTION_NONE until known */
-    struct str action_name;        /* as sent */
-    const struct sqs_api_key *key; /* it is signed with; NULL: there are no keys */
-    char request_id[37];
-    struct arena arena;
-    struct sqs_error error;
-    struct store_request store;
-};
-
 /* ---- answering ---- */
 
-static void count_request(struct sqs_api *api, enum sqs_action action, enum sqs_error_code code)
+static void count_request(const struct call *call, enum sqs_error_code code)
 {
-    int row = action == SQS_ACTION_NONE ? SQS_ACTION__COUNT : (int)action;
+    struct sqs_api *api = call->api;
+    int row = call->action == SQS_ACTION_NONE ? SQS_ACTION__COUNT : (int)call->action;
+    row = call->is_peek ? SQS_ACTION__COUNT + 1 : row;
     struct metric **counter = &api->counters[row][code];
     if (*counter == NULL) {
-        const char *const values[] = {action == SQS_ACTION_NONE ? "unknown"
-                                                                : sqs_action_info(action)->name,
-                                      code == SQS_OK ? "OK" : sqs_error_info(code)->shape};
+        const char *name = row == SQS_ACTION__COUNT       ? "unknown"
+                           : row == SQS_ACTION__COUNT + 1 ? "peek"
+                                                          : sqs_action_info(call->action)->name;
+        const char *const values[] = {name, code == SQS_OK ? "OK" : sqs_error_info(code)->shape};
         *counter = metric_series(api->requests, values);
     }
     metric_add(*counter, 1);
@@ -78,25 +64,27 @@ static void respond(struct call *call, int status, struct str body, const char *
         {STR("x-amzn-RequestId"), str_from(call->request_id)},
         {STR("x-amzn-query-error"), str_from(query_error)},
     };
-    http_respond(
-        call->exchange,
-        &(struct http_response){
-            .status = status,
-            .content_type = call->protocol == PROTOCOL_JSON ? CONTENT_TYPE_JSON : CONTENT_TYPE_XML,
-            .body = body,
-            .headers = headers,
-            .header_count = query_error == NULL ? 1 : 2,
-        });
+    const char *type = call->protocol == PROTOCOL_JSON ? CONTENT_TYPE_JSON : CONTENT_TYPE_XML;
+    http_respond(call->exchange, &(struct http_response){
+                                     .status = status,
+                                     .content_type = call->wants_json ? CONTENT_TYPE_PEEK : type,
+                                     .body = body,
+                                     .headers = headers,
+                                     .header_count = query_error == NULL ? 1 : 2,
+                                 });
     call_free(call);
 }
 
-static void respond_error(struct call *call)
+void sqs_call_refuse(struct call *call)
 {
     const struct sqs_error_info *info = sqs_error_info(call->error.code);
     struct buf body;
     buf_init(&body, sizeof(call->error.message) * 8 + 1024);
-    count_request(call->api, call->action, call->error.code);
-    if (call->protocol == PROTOCOL_JSON) {
+    count_request(call, call->error.code);
+    if (call->wants_json) {
+        sqs_peek_write_json_error(call, &body);
+        respond(call, info->http_status, buf_str(&body), NULL);
+    } else if (call->protocol == PROTOCOL_JSON) {
         char header[128];
         (void)snprintf(header, sizeof(header), "%s;%s", info->query_code,
                        info->sender_fault ? "Sender" : "Receiver");
@@ -109,22 +97,25 @@ static void respond_error(struct call *call)
     buf_done(&body);
 }
 
-static void respond_output(struct call *call)
+void sqs_call_answer(struct call *call)
 {
     const struct sqs_action_info *info = sqs_action_info(call->action);
     struct buf body;
     int rc = ERR_OK;
     buf_init(&body, ANSWER_MAX_BYTES);
-    if (call->protocol == PROTOCOL_QUERY) {
+    if (call->wants_json) {
+        sqs_peek_write_json(call, call->store.output, &body);
+        rc = buf_failed(&body);
+    } else if (call->protocol == PROTOCOL_QUERY) {
         rc = sqs_xml_encode(info, call->store.output, call->request_id, &body);
     } else if (info->output != NULL) {
         rc = sqs_json_encode(info->output, call->store.output, &body);
     }
     if (rc != ERR_OK) {
         (void)sqs_error_set(&call->error, SQS_ERROR_INTERNAL_FAILURE, "The answer is too large.");
-        respond_error(call);
+        sqs_call_refuse(call);
     } else {
-        count_request(call->api, call->action, SQS_OK);
+        count_request(call, SQS_OK);
         respond(call, 200, buf_str(&body), NULL);
     }
     buf_done(&body);
@@ -135,9 +126,9 @@ static void on_store_done(void *context, struct store_request *request)
     struct call *call = context;
     call->error = request->error;
     if (call->error.code != SQS_OK) {
-        respond_error(call);
+        sqs_call_refuse(call);
     } else {
-        respond_output(call);
+        sqs_call_answer(call);
     }
 }
 
@@ -307,13 +298,18 @@ static struct str queue_of(const struct call *call, const void *input)
     return sqs_queue_url_parse(text, &ref) == ERR_OK ? ref.name : SQS_ACCESS_EVERY_QUEUE;
 }
 
-static void prepare_receive(struct call *call, struct sqs_receive_in *receive)
+void sqs_call_bound_answer(struct call *call)
 {
     size_t escape_max = call->protocol == PROTOCOL_JSON ? ESCAPE_MAX_JSON : ESCAPE_MAX_XML;
     size_t room_bytes = call->arena.max_bytes - call->arena.used_bytes;
     if (room_bytes > ANSWER_MAX_BYTES / escape_max) {
         call->arena.max_bytes = call->arena.used_bytes + ANSWER_MAX_BYTES / escape_max;
     }
+}
+
+static void prepare_receive(struct call *call, struct sqs_receive_in *receive)
+{
+    sqs_call_bound_answer(call);
     if (call->api->draining) {
         receive->wait_seconds = (struct sqs_int){.set = true, .value = 0};
     }
@@ -343,16 +339,41 @@ static void submit(struct call *call, void *input)
 /* What a browser that looks at a queue URL gets, as from AWS. */
 static void respond_not_found(struct call *call)
 {
-    count_request(call->api, SQS_ACTION_NONE, SQS_ERROR_INVALID_ACTION);
+    call->action = SQS_ACTION_NONE;
+    count_request(call, SQS_ERROR_INVALID_ACTION);
     respond(call, 404, STR("<UnknownOperationException/>\n"), NULL);
+}
+
+/* What an SQS client asked for. */
+static void begin_action(struct call *call, struct str form)
+{
+    void *input = NULL;
+    if (call->protocol == PROTOCOL_QUERY && call->action_name.ptr == NULL) {
+        respond_not_found(call);
+        return;
+    }
+    int rc = decode(call, form, &input);
+    if (rc == SQS_OK) {
+        SL_ASSERT(input != NULL);
+        rc = sqs_access_authorize(&call->api->access, call->key, call->action,
+                                  queue_of(call, input), &call->error);
+    }
+    if (rc != SQS_OK) {
+        sqs_call_refuse(call);
+        return;
+    }
+    submit(call, input);
 }
 
 static void handle(struct sqs_api *api, struct http_exchange *exchange,
                    const struct http_request_view *request, bool is_owner)
 {
     struct call *call = MEM_NEW(struct call);
-    *call =
-        (struct call){.api = api, .exchange = exchange, .http = request, .action = SQS_ACTION_NONE};
+    call->api = api;
+    call->exchange = exchange;
+    call->http = request;
+    call->action = SQS_ACTION_NONE;
+    call->is_peek = sqs_peek_is_meant(request->path);
     arena_init(&call->arena, SQS_API_REQUEST_MAX_BYTES);
     digest_uuid(call->request_id);
     list_push(&api->calls, &call->node);
@@ -360,29 +381,33 @@ static void handle(struct sqs_api *api, struct http_exchange *exchange,
 
     struct str form = form_of(call);
     read_action(call, form);
+    struct str shown =
+        call->is_peek && call->action_name.ptr == NULL ? STR("ReceiveMessage") : call->action_name;
     int rc = is_owner ? SQS_OK
-                      : sqs_access_check(&api->access, request, call->action_name, api->clock(),
-                                         &call->key, &call->error);
+                      : sqs_access_check(&api->access, request, shown, api->clock(), &call->key,
+                                         &call->error);
     if (rc != SQS_OK) {
-        respond_error(call);
-        return;
+        sqs_call_refuse(call);
+    } else if (call->is_peek) {
+        sqs_peek_begin(call, form);
+    } else {
+        begin_action(call, form);
     }
-    if (call->protocol == PROTOCOL_QUERY && call->action_name.ptr == NULL) {
-        respond_not_found(call);
-        return;
-    }
-    void *input = NULL;
-    rc = decode(call, form, &input);
-    if (rc == SQS_OK) {
-        SL_ASSERT(input != NULL);
-        rc = sqs_access_authorize(&api->access, call->key, call->action, queue_of(call, input),
-                                  &call->error);
-    }
-    if (rc != SQS_OK) {
-        respond_error(call);
-        return;
-    }
-    submit(call, input);
+}
+
+const struct sqs_access *sqs_api_access(const struct sqs_api *api)
+{
+    return &api->access;
+}
+
+struct store *sqs_api_store(const struct sqs_api *api)
+{
+    return api->store;
+}
+
+bool sqs_api_is_draining(const struct sqs_api *api)
+{
+    return api->draining;
 }
 
 void sqs_api_handle(void *context, struct http_exchange *exchange,
@@ -423,7 +448,7 @@ void sqs_api_drain(struct sqs_api *api)
     LIST_FOR(&api->calls, node)
     {
         struct call *call = LIST_ENTRY(node, struct call, node);
-        if (call->action == SQS_RECEIVE_MESSAGE) {
+        if (call->action == SQS_RECEIVE_MESSAGE && !call->is_peek) {
             store_cancel(api->store, &call->store);
         }
     }

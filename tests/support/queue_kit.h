@@ -25,6 +25,7 @@ struct kit {
     char directory[64], path[96];
     struct engine engine;
     bool is_open;
+    bool groups_commits, in_transaction; /* as the store does: many operations to a commit */
     int64_t now_ms; /* since the start of the test; the engine sees KIT_WALL + now_ms */
     int64_t wall_step_ms;
     const char *region;           /* of the requests; NULL: they name none */
@@ -119,15 +120,27 @@ static inline int64_t kit_lease_ms(const struct kit *kit)
 
 static inline void kit_begin(struct kit *kit)
 {
+    if (kit->in_transaction) {
+        return;
+    }
     int rc =
         engine_begin(&kit->engine, kit_lease_ms(kit), KIT_WALL + kit->now_ms + kit->wall_step_ms);
     SL_ASSERT(rc == 0);
 }
 
-static inline void kit_commit(struct kit *kit)
+static inline void kit_flush(struct kit *kit)
 {
     int rc = engine_commit(&kit->engine);
     SL_ASSERT(rc == 0);
+    kit->in_transaction = false;
+}
+
+static inline void kit_commit(struct kit *kit)
+{
+    kit->in_transaction = true;
+    if (!kit->groups_commits) {
+        kit_flush(kit);
+    }
 }
 
 /* One action in a transaction of its own; the answer is kit->request. Returns the SQS error code.
@@ -309,6 +322,17 @@ static inline void kit_sweep(struct kit *kit)
     int rc = engine_sweep(&kit->engine);
     SL_ASSERT(rc == 0);
     kit_commit(kit);
+}
+
+/* Steps of the move tasks that are due, one transaction each, until none is. */
+static inline void kit_step_tasks(struct kit *kit)
+{
+    do {
+        kit_begin(kit);
+        int rc = engine_step_tasks(&kit->engine);
+        SL_ASSERT(rc == 0);
+        kit_commit(kit);
+    } while (kit->engine.next_task <= kit->engine.now);
 }
 
 static inline struct str kit_system(const struct sqs_message *message, const char *name)

@@ -135,6 +135,29 @@ struct store_backup_status {
  * goes wrong is told by the status. */
 SL_MUST_CHECK int store_backup_start(struct store *store, const char *path, bool replace);
 void store_backup_status(struct store *store, struct store_backup_status *ret);
+/* ---- looking without receiving ---- */
+#define STORE_PEEK_ROWS 1000 /* that one page looks at, whether it shows them or not */
+/* Messages of a queue, oldest first, a page at a time: nothing about them changes. Visible ones;
+ * also those that are not (in flight, held by a route, or behind one of their FIFO group that is)
+ * and delayed ones when asked for. All attributes, no receipt handle; with IsVisible and IsDelayed
+ * among the system attributes when the one or the other kind was asked for. */
+struct store_peek {
+    struct str queue;  /* name, borrowed */
+    struct str region; /* of ARNs; empty: the configured one; borrowed */
+    bool invisible, delayed;
+    int64_t from;        /* 0: the oldest; else `next` of the page before */
+    struct arena *arena; /* what the messages point to */
+    void (*done)(void *context, struct store_peek *peek);
+    void *context;
+    struct sqs_message *messages; /* room for max of them, caller's; a page adds to count */
+    uint32_t count, max;
+    uint32_t before; /* private: count at the page's beginning; a page may be read twice */
+    int64_t next;    /* answer: where the next page begins; 0: there is none */
+    bool full;       /* answer: the arena has no room for the message at next */
+    int error;       /* ERR_NOT_FOUND: no such queue; ERR_CLOSED, ERR_IO … */
+    struct store_op op;
+};
+void store_peek(struct store *store, struct store_peek *peek);
 
 /* Declares a queue of the configuration: creates it or sets its attributes (and its dead-letter
  * policy). Completes like the rest; error text says what contradicts. Uses the SQS attribute names.

@@ -105,6 +105,42 @@ static void test_cost_does_not_grow(void **state)
     assert_true(large <= small + small / 2);
 }
 
+static int64_t cost_of_moving(struct kit *kit)
+{
+    struct sqs_start_move_task_in in = {
+        .source_arn = STR("arn:aws:sqs:us-east-1:000000000000:jobs"),
+        .destination_arn = STR("arn:aws:sqs:us-east-1:000000000000:other")};
+    assert_int_equal(kit_run(kit, SQS_START_MESSAGE_MOVE_TASK, &in), 0);
+    struct sqs_task_handle cancel = *(const struct sqs_task_handle *)kit->request.output;
+    uint64_t before = kit->engine.moves;
+    (void)steps_taken(kit);
+    kit_begin(kit);
+    assert_int_equal(engine_step_tasks(&kit->engine), 0);
+    kit_commit(kit);
+    int64_t steps = steps_taken(kit);
+    assert_int_equal(kit->engine.moves - before, 16);
+    assert_int_equal(kit_run(kit, SQS_CANCEL_MESSAGE_MOVE_TASK, &cancel), 0);
+    return steps;
+}
+
+static void test_cost_of_moving_does_not_grow(void **state)
+{
+    struct kit *kit = *state;
+    assert_int_equal(kit_create(kit, "jobs", NULL), 0);
+    assert_int_equal(kit_create(kit, "other", "RedrivePolicy",
+                                "{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:jobs"
+                                "\",\"maxReceiveCount\":1}",
+                                NULL),
+                     0);
+    fill(kit, 100, 0);
+    int64_t small = cost_of_moving(kit);
+    fill(kit, 20000, 0);
+    int64_t large = cost_of_moving(kit);
+    (void)printf("steps of moving 16: %lld with 100 messages, %lld with 20,000\n", (long long)small,
+                 (long long)large);
+    assert_true(large <= small + small / 2);
+}
+
 static int setup(void **state)
 {
     *state = MEM_NEW(struct kit);
@@ -124,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_plans, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cost_does_not_grow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cost_of_moving_does_not_grow, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

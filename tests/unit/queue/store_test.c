@@ -390,6 +390,53 @@ static void test_long_poll_woken_by_dead_letter(void **state)
     call_free(call);
 }
 
+/* The task works between operations, by itself, and wakes those who wait where its messages go. */
+static void test_long_poll_woken_by_move_task(void **state)
+{
+    struct fixture *f = *state;
+    struct sqs_create_queue_in dead = {.queue_name = STR("dead")};
+    struct sqs_pair pair = {
+        STR("RedrivePolicy"),
+        STR("{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:dead\","
+            "\"maxReceiveCount\":1}"),
+    };
+    struct sqs_set_queue_attributes_in set = {
+        .queue_url = url, .attributes = {.items = &pair, .count = 1, .set = true}};
+    struct sqs_start_move_task_in task = {
+        .source_arn = STR("arn:aws:sqs:us-east-1:000000000000:dead"),
+        .destination_arn = STR("arn:aws:sqs:us-east-1:000000000000:jobs"),
+    };
+    struct sqs_receive_in patient = receive_in(20);
+    assert_int_equal(run(f, SQS_CREATE_QUEUE, &dead), 0);
+    assert_int_equal(run(f, SQS_SET_QUEUE_ATTRIBUTES, &set), 0);
+    for (int i = 0; i < 40; i++) {
+        struct sqs_send_message_in send = send_in("dead letter", 0);
+        send.queue_url = STR("dead");
+        assert_int_equal(run(f, SQS_SEND_MESSAGE, &send), 0);
+    }
+    struct call *call = start(f, SQS_RECEIVE_MESSAGE, &patient);
+    assert_int_equal(run(f, SQS_START_MESSAGE_MOVE_TASK, &task), 0);
+    uint32_t count = 0;
+    while (count < 40) { /* nothing but long polls: what moves, moves by itself */
+        run_until(f, &call->order, 1);
+        assert_true(received(call) > 0);
+        count += received(call);
+        call_free(call);
+        call = start(f, SQS_RECEIVE_MESSAGE, &patient);
+    }
+    store_cancel(f->store, &call->request);
+    run_until(f, &call->order, 1);
+    call_free(call);
+    struct sqs_list_move_tasks_in list = {.source_arn = task.source_arn};
+    call = start(f, SQS_LIST_MESSAGE_MOVE_TASKS, &list);
+    run_until(f, &call->order, 1);
+    const struct sqs_list_move_tasks_out *out = call->request.output;
+    assert_int_equal(out->results.count, 1);
+    assert_true(str_equal(out->results.items[0].status, STR("COMPLETED")));
+    assert_int_equal(out->results.items[0].moved.value, 40);
+    call_free(call);
+}
+
 static void test_close_answers_waiters(void **state)
 {
     struct fixture *f = *state;
@@ -647,6 +694,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hold_and_settle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete_queue_wakes_waiters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_poll_woken_by_dead_letter, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_poll_woken_by_move_task, setup, teardown),
         cmocka_unit_test_setup_teardown(test_close_answers_waiters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_group_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stats, setup, teardown),

@@ -35,6 +35,7 @@ struct http_exchange {
 
 struct store {
     struct store_request *pending;
+    struct store_peek *peeking;
     uint32_t submitted, canceled;
 };
 
@@ -86,6 +87,13 @@ void store_submit(struct store *store, struct store_request *request)
 {
     assert_null(store->pending);
     store->pending = request;
+    store->submitted++;
+}
+
+void store_peek(struct store *store, struct store_peek *peek)
+{
+    assert_null(store->peeking);
+    store->peeking = peek;
     store->submitted++;
 }
 
