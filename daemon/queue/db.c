@@ -4,7 +4,12 @@
 #include "migrate.h"
 #include "schema.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static const char *const statement_sql[STATEMENT__COUNT] = {
 #define XX(name, sql) sql,
@@ -61,6 +66,19 @@ static int prepare_all(struct db *db)
     return 0;
 }
 
+int db_sync_directory(const char *path)
+{
+    char copy[PATH_MAX];
+    (void)snprintf(copy, sizeof(copy), "%s", path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return err_from_errno(errno);
+    }
+    int rc = fsync(fd) == 0 ? 0 : err_from_errno(errno);
+    (void)close(fd);
+    return rc;
+}
+
 int db_open(struct db *db, const char *path, struct error *e)
 {
     *db = (struct db){.handle = NULL};
@@ -78,6 +96,10 @@ int db_open(struct db *db, const char *path, struct error *e)
     }
     if (rc == 0) {
         rc = migrate_run(db->handle);
+    }
+    if (rc == 0) {
+        /* SQLite syncs the name of a log that it makes, but not that of an empty one it finds. */
+        rc = db_sync_directory(path);
     }
     if (rc == 0) {
         rc = prepare_all(db);

@@ -23,6 +23,8 @@ struct db {
 SL_MUST_CHECK int db_open(struct db *db, const char *path, struct error *e);
 /* Checkpoints and closes; accepts a half-opened db. */
 void db_close(struct db *db);
+/* The names of files in the directory of `path` survive a power loss from now on. */
+SL_MUST_CHECK int db_sync_directory(const char *path);
 /* The code for a result of SQLite: FULL, READ_ONLY, IO, CORRUPT, NOMEM, BUSY … */
 int db_error(int sqlite_result);
 SL_MUST_CHECK int db_exec(struct db *db, const char *sql);

@@ -49,6 +49,7 @@ struct engine {
     int64_t changes_before; /* rows changed when the transaction began */
     uint64_t moves;         /* messages that went to another queue */
     uint64_t generation;    /* changes when a queue comes or goes */
+    bool started;           /* open to the end: closing it may write */
     bool has_given_up;      /* there are spaces to empty */
     bool refuses_messages;  /* disk nearly full: room is left for receives and deletes */
     uint8_t random[ENGINE_RANDOM_BYTES];
@@ -59,6 +60,7 @@ struct engine {
 
 SL_MUST_CHECK int engine_open(struct engine *engine, const struct engine_config *config,
                               struct error *e);
+/* Writes down what the next open would have to count otherwise, if it can. */
 void engine_close(struct engine *engine);
 
 SL_MUST_CHECK int engine_begin(struct engine *engine, int64_t now_ms, wall_ms wall);

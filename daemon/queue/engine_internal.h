@@ -85,6 +85,12 @@ static inline bool engine_is_expired(const struct engine *engine, const struct q
     return enqueued_at + queue->definition->retention_ms <= engine->now;
 }
 
+/* The counters at a clean end, written and synced. Without them the next start counts. */
+void engine_closing_write(struct engine *engine);
+/* Takes them out of the file and into the queue, brought up to now: 1. 0: there are none, the file
+ * was not closed. Inside a transaction. */
+SL_MUST_CHECK int engine_closing_take(struct engine *engine, struct queue *queue);
+
 /* ---- groups: engine_group.c ---- */
 /* The group_key of a message of that group, which comes to the queue and will be visible at
  * visible_at. The group's row is made when it is the first. */

@@ -1,6 +1,7 @@
 #include "engine_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- what a start reads ---- */
 
@@ -128,14 +129,15 @@ static int release_one(struct engine *engine, struct queue *queue, int64_t lane)
     return rc != 0 ? rc : 1;
 }
 
-static int release_held(struct engine *engine, struct queue *queue)
+static int release_held(struct engine *engine, struct queue *queue, uint64_t *ret_released)
 {
     const int64_t lanes[2] = {queue->space, -queue->space};
     int rc = 0;
+    *ret_released = 0;
     for (int i = 0; i < 2 && rc == 0; i++) {
-        do {
-            rc = release_one(engine, queue, lanes[i]);
-        } while (rc == 1);
+        while ((rc = release_one(engine, queue, lanes[i])) == 1) {
+            (*ret_released)++;
+        }
     }
     return rc;
 }
@@ -150,7 +152,7 @@ static int look_for_groups(struct engine *engine, struct queue *queue)
     return rc < 0 ? rc : 0;
 }
 
-/* The one place that counts rows: once per start, in the index. */
+/* The one place that counts rows: at the start after an end that was not clean, in the index. */
 static int count_lane(struct engine *engine, struct queue *queue, int64_t lane)
 {
     struct queue_state *state = &queue->state;
@@ -178,11 +180,28 @@ static int count_lane(struct engine *engine, struct queue *queue, int64_t lane)
 static int count_messages(struct engine *engine, struct queue *queue)
 {
     struct queue_state *state = &queue->state;
+    memset(state->counts, 0, sizeof(state->counts));
     int rc = count_lane(engine, queue, queue->space);
     rc = rc != 0 ? rc : count_lane(engine, queue, -queue->space);
     state->advanced_to = engine->now;
     state->next_due = engine->now; /* lower bounds: looked up when first needed */
     state->next_expiry = queue_total(queue) > 0 ? engine->now : QUEUE_NEVER;
+    return rc;
+}
+
+static int start_queue(struct engine *engine, struct queue *queue)
+{
+    uint64_t released = 0;
+    int rc = look_for_groups(engine, queue);
+    int taken = rc != 0 ? rc : engine_closing_take(engine, queue);
+    rc = taken < 0 ? taken : release_held(engine, queue, &released);
+    if (rc == 0 && taken == 0) {
+        return count_messages(engine, queue);
+    }
+    queue->state.counts[QUEUE_VISIBLE] += released;
+    if (released > 0) {
+        queue->state.next_expiry = engine->now; /* the sweep passed them by */
+    }
     return rc;
 }
 
@@ -209,16 +228,14 @@ static int start_queues(struct engine *engine, wall_ms wall)
     LIST_FOR(&engine->queues, node)
     {
         struct queue *queue = LIST_ENTRY(node, struct queue, node);
-        rc = rc != 0 ? rc : look_for_groups(engine, queue);
-        rc = rc != 0 ? rc : release_held(engine, queue);
-        rc = rc != 0 ? rc : count_messages(engine, queue);
+        rc = rc != 0 ? rc : start_queue(engine, queue);
         rc = rc != 0 ? rc : engine_task_open(engine, queue);
     }
     if (rc != 0) {
         engine_rollback(engine);
         return rc;
     }
-    engine->next_expiry = engine->now;
+    engine->next_expiry = engine->now; /* the first sweep looks which queues are due, if any */
     return engine_commit(engine);
 }
 
@@ -250,13 +267,19 @@ int engine_open(struct engine *engine, const struct engine_config *config, struc
         (void)error_set(e, rc, config->path, "the queue file cannot be used: %s",
                         sqlite3_errmsg(engine->db.handle));
         engine_close(engine);
+        return rc;
     }
-    return rc;
+    engine->started = true;
+    return 0;
 }
 
 void engine_close(struct engine *engine)
 {
     struct list_node *node;
+    if (engine->started) {
+        engine_closing_write(engine);
+        engine->started = false;
+    }
     while ((node = list_pop(&engine->queues)) != NULL) {
         struct queue *queue = LIST_ENTRY(node, struct queue, node);
         engine_queue_free(queue);

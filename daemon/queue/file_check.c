@@ -4,6 +4,8 @@
 #include "schema.h"
 
 #include "sluice/queue/verify.h"
+#include "sluice/runtime/log.h"
+#include "sluice/runtime/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -166,29 +168,72 @@ static bool edges_are_readable(sqlite3 *handle, uint32_t version)
     return true;
 }
 
-static int content_check(sqlite3 *handle, const char *path, const struct glance *glance,
-                         struct error *e)
+/* The last transaction of a clean end left a row for each queue; version 1 left none. */
+static bool was_closed(sqlite3 *handle, const struct glance *glance)
+{
+    char text[32];
+    if (glance->has_wal || read_u32(glance->header + 60) == 1) {
+        return false;
+    }
+    const char *found = query_text(handle,
+                                   "SELECT count(*) FROM (SELECT 1 FROM queues WHERE NOT EXISTS"
+                                   " (SELECT 1 FROM closings WHERE queue_id = queues.id) LIMIT 1)",
+                                   text, sizeof(text));
+    return found != NULL && strcmp(found, "0") == 0;
+}
+
+/* Every page, but not whether index and table agree entry by entry. */
+static int whole_check(sqlite3 *handle, const char *path, struct error *e)
 {
     char text[128];
-    if (!edges_are_readable(handle, read_u32(glance->header + 60))) {
-        int rc = db_error(sqlite3_errcode(handle));
-        if (rc == ERR_BUSY || rc == ERR_NOMEM || rc == ERR_IO) {
-            return error_set(e, rc, path, "the queue file cannot be read: %s",
-                             rc == ERR_BUSY ? "another process has it open"
-                                            : sqlite3_errmsg(handle));
-        }
-        return error_set(e, ERR_CORRUPT, path, "the queue file is damaged (%s)" RECOVERY_ADVICE,
-                         sqlite3_errmsg(handle));
-    }
-    if (glance->file_bytes > FILE_CHECK_WHOLE_BYTES) {
-        return 0;
-    }
     const char *found = query_text(handle, "PRAGMA quick_check(1)", text, sizeof(text));
     if (found == NULL || strcmp(found, "ok") != 0) {
         return error_set(e, ERR_CORRUPT, path, "the queue file is damaged (%s)" RECOVERY_ADVICE,
                          found == NULL ? sqlite3_errmsg(handle) : found);
     }
     return 0;
+}
+
+static int unclean_check(sqlite3 *handle, const char *path, int64_t bytes, struct error *e)
+{
+    if (bytes > FILE_CHECK_UNCLEAN_BYTES) {
+        LOG_WARNING("queue file was not closed cleanly and is too large to be checked at a start: "
+                    "run \"sluice queue check\" when there is time",
+                    LOG_STR("file", path), LOG_I64("bytes", bytes));
+        return 0;
+    }
+    LOG_INFO("queue file was not closed cleanly: checking it", LOG_STR("file", path),
+             LOG_I64("bytes", bytes));
+    mono_ns start = loop_now();
+    int rc = whole_check(handle, path, e);
+    if (rc == 0) {
+        LOG_INFO("queue file is sound", LOG_STR("file", path),
+                 LOG_DOUBLE("check_seconds", (double)(loop_now() - start) / NS_PER_S));
+    }
+    return rc;
+}
+
+static int edges_error(sqlite3 *handle, const char *path, struct error *e)
+{
+    int rc = db_error(sqlite3_errcode(handle));
+    if (rc == ERR_BUSY || rc == ERR_NOMEM || rc == ERR_IO) {
+        return error_set(e, rc, path, "the queue file cannot be read: %s",
+                         rc == ERR_BUSY ? "another process has it open" : sqlite3_errmsg(handle));
+    }
+    return error_set(e, ERR_CORRUPT, path, "the queue file is damaged (%s)" RECOVERY_ADVICE,
+                     sqlite3_errmsg(handle));
+}
+
+static int content_check(sqlite3 *handle, const char *path, const struct glance *glance,
+                         struct error *e)
+{
+    if (!edges_are_readable(handle, read_u32(glance->header + 60))) {
+        return edges_error(handle, path, e);
+    }
+    if (!was_closed(handle, glance)) {
+        return unclean_check(handle, path, glance->file_bytes, e);
+    }
+    return glance->file_bytes <= FILE_CHECK_WHOLE_BYTES ? whole_check(handle, path, e) : 0;
 }
 
 /* No lock, no log, nothing written. */

@@ -13,6 +13,11 @@
  * header, schema and the ends of each table and index. */
 #define FILE_CHECK_WHOLE_BYTES (INT64_C(8) << 20)
 
+/* After an end that was not clean (a log is there, or counters of queues are missing), files up to
+ * this size are checked whole before they are used, and how long it took is logged. A larger one is
+ * not kept waiting for minutes: a log line advises the check. */
+#define FILE_CHECK_UNCLEAN_BYTES (INT64_C(1) << 30)
+
 /* 0: a sluice queue file that this version can open. ERR_NOT_FOUND: there is none (*e untouched).
  * ERR_CORRUPT, ERR_VERSION, ERR_DENIED, ERR_IO …: *e says what and how to recover. */
 SL_MUST_CHECK int file_check(const char *path, struct error *e);

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,20 +55,6 @@ static int write_schema(sqlite3 *handle)
     return rc == 0 ? exec(handle, "COMMIT") : rc;
 }
 
-/* The name in its directory must survive a power loss as well as the content. */
-static int sync_directory_of(const char *path)
-{
-    char copy[PATH_MAX];
-    (void)snprintf(copy, sizeof(copy), "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return err_from_errno(errno);
-    }
-    int rc = fsync(fd) == 0 ? 0 : err_from_errno(errno);
-    (void)close(fd);
-    return rc;
-}
-
 static int create_at(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -111,7 +96,7 @@ int migrate_create(const char *path, struct error *e)
         rc = err_from_errno(errno);
     }
     if (rc == 0) {
-        rc = sync_directory_of(path);
+        rc = db_sync_directory(path);
     }
     if (rc != 0) {
         remove_with_suffix(draft, "");

@@ -20,6 +20,11 @@
     XX(META_GET, "SELECT value FROM meta WHERE name = ?1")                                         \
     XX(META_SET, "INSERT INTO meta (name, value) VALUES (?1, ?2)"                                  \
                  " ON CONFLICT (name) DO UPDATE SET value = excluded.value")                       \
+    XX(CLOSING_INSERT,                                                                             \
+       "INSERT INTO closings (queue_id, advanced_to, next_expiry, visible, delayed, leased)"       \
+       " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                         \
+    XX(CLOSING_TAKE, "DELETE FROM closings WHERE queue_id = ?1"                                    \
+                     " RETURNING advanced_to, next_expiry, visible, delayed, leased")              \
     XX(QUEUE_LIST,                                                                                 \
        "SELECT id, name, created_at, modified_at FROM queues WHERE id > ?1 ORDER BY id")           \
     XX(QUEUE_INSERT, "INSERT INTO queues (name, created_at, modified_at) VALUES (?1, ?2, ?2)")     \

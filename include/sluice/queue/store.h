@@ -114,27 +114,6 @@ struct store_settle {
 };
 void store_settle(struct store *store, struct store_settle *settle);
 
-/* ---- backup ---- */
-#define STORE_BACKUP_PATH_MAX 1024
-enum store_backup_state {
-    STORE_BACKUP_NONE,
-    STORE_BACKUP_RUNNING,
-    STORE_BACKUP_DONE,
-    STORE_BACKUP_FAILED,
-};
-struct store_backup_status {
-    enum store_backup_state state;
-    char path[STORE_BACKUP_PATH_MAX];
-    uint64_t pages_done, pages_total;
-    uint64_t bytes, messages; /* DONE: what the file holds */
-    struct error error;       /* FAILED */
-};
-/* Begins to copy the queue file to path, which must be absolute, while operations go on; what was
- * answered before is in the copy. replace: a queue file at path may be replaced (nothing else ever
- * is). ERR_BUSY: another one is running; ERR_INVALID: the path; ERR_CLOSED. Everything else that
- * goes wrong is told by the status. */
-SL_MUST_CHECK int store_backup_start(struct store *store, const char *path, bool replace);
-void store_backup_status(struct store *store, struct store_backup_status *ret);
 /* ---- looking without receiving ---- */
 #define STORE_PEEK_ROWS 1000 /* that one page looks at, whether it shows them or not */
 /* Messages of a queue, oldest first, a page at a time: nothing about them changes. Visible ones;
@@ -158,6 +137,28 @@ struct store_peek {
     struct store_op op;
 };
 void store_peek(struct store *store, struct store_peek *peek);
+
+/* ---- backup ---- */
+#define STORE_BACKUP_PATH_MAX 1024
+enum store_backup_state {
+    STORE_BACKUP_NONE,
+    STORE_BACKUP_RUNNING,
+    STORE_BACKUP_DONE,
+    STORE_BACKUP_FAILED,
+};
+struct store_backup_status {
+    enum store_backup_state state;
+    char path[STORE_BACKUP_PATH_MAX];
+    uint64_t pages_done, pages_total;
+    uint64_t bytes, messages; /* DONE: what the file holds */
+    struct error error;       /* FAILED */
+};
+/* Begins to copy the queue file to path, which must be absolute, while operations go on; what was
+ * answered before is in the copy. replace: a queue file at path may be replaced (nothing else ever
+ * is). ERR_BUSY: another one is running; ERR_INVALID: the path; ERR_CLOSED. Everything else that
+ * goes wrong is told by the status. */
+SL_MUST_CHECK int store_backup_start(struct store *store, const char *path, bool replace);
+void store_backup_status(struct store *store, struct store_backup_status *ret);
 
 /* Declares a queue of the configuration: creates it or sets its attributes (and its dead-letter
  * policy). Completes like the rest; error text says what contradicts. Uses the SQS attribute names.
