@@ -157,7 +157,7 @@ def test_disk_filled_by_others():
 
 def test_read_only_disk():
     """A start is refused and says why, nothing is touched, and it starts again when the disk can be written. (A disk that
-    turns read-only under the running store: tests/unit/queue/store_trouble_test.c. The kernel lets nobody do it to a tmpfs
+    turns read-only under the running store: tests/unit/queue/store_test.c. The kernel lets nobody do it to a tmpfs
     with open files.)"""
     disk = Disk("32m")
     daemon = start(disk)
