@@ -119,7 +119,7 @@ def test_full_disk():
     assert ids, "it took messages before it was full"
     assert wait_until(lambda: daemon.metric("sluice_store_error") == 1, 10, "the metric")
     assert log_has(daemon, "nearly full"), daemon.text()[-800:]
-    assert http_call(9325, "GET", "/healthz")[0] == 200
+    assert http_call(9325, "GET", "/readyz")[0] == 200, "receivers shall come on"
     # with the room that was kept: receives and deletes, while sends are still refused
     taken = take(10)
     assert len(taken) == 10 and set(taken) <= set(before)
@@ -234,10 +234,13 @@ def test_damaged_page_of_a_large_file():
             break
     assert error is not None and error.status == 500 and "nothing was changed" in error.message, error
     wait_until(lambda: daemon.metric("sluice_store_error") == 1, 10, "the metric")
-    assert log_has(daemon, "refused a write") or "corrupt" in daemon.text().lower(), daemon.text()[-800:]
-    sent = send("unharmed", "fine")
-    assert take(queue="fine") == [sent], "another queue works"
-    assert http_call(9325, "GET", "/healthz")[0] == 200
+    assert log_has(daemon, "queue file is damaged"), daemon.text()[-800:]
+    sent = [send("unharmed", "fine") for _ in range(20)]
+    assert sorted(drain("fine")) == sorted(sent), "another queue works"
+    assert refused(take) is not None
+    assert daemon.metric("sluice_store_error") == 1, "damage is no news that ends"
+    assert sum("damaged" in line["message"] for line in daemon.lines()) == 1, "and is told once"
+    assert http_call(9325, "GET", "/readyz")[0] == 200, "other queues work"
     daemon.kill()
     code, text = run_sluice("run", "--data-dir", path.parent)
     assert code == 3 and "damaged" in text and ".recover" in text, (code, text)
