@@ -208,8 +208,15 @@ static int check_redrive_policy(struct engine *engine, struct store_request *req
 }
 
 /* Values that exclude each other, whether they were given now or before. */
-static int check_values(struct store_request *request, const struct queue_definition *definition)
+static int check_values(struct store_request *request, const struct sqs_map *changes,
+                        const struct queue_definition *definition)
 {
+    char *const *values = definition->values;
+    if (sqs_map_get(changes, STR("SqsManagedSseEnabled")).len > 0 &&
+        values[SQS_QUEUE_ATTRIBUTE_KMS_MASTER_KEY_ID] != NULL &&
+        str_equal(str_from(values[SQS_QUEUE_ATTRIBUTE_SQS_MANAGED_SSE_ENABLED]), STR("true"))) {
+        return sqs_both_encryptions(&request->error);
+    }
     return sqs_validate_fifo_throughput(
         str_from(queue_definition_value(definition, SQS_QUEUE_ATTRIBUTE_DEDUPLICATION_SCOPE)),
         str_from(queue_definition_value(definition, SQS_QUEUE_ATTRIBUTE_FIFO_THROUGHPUT_LIMIT)),
@@ -221,7 +228,7 @@ static int check_values(struct store_request *request, const struct queue_defini
 int engine_check_definition(struct engine *engine, struct store_request *request, struct str name,
                             const struct sqs_map *changes, struct queue_definition *definition)
 {
-    if (check_values(request, definition) != 0) {
+    if (check_values(request, changes, definition) != 0) {
         return (int)request->error.code;
     }
     struct sqs_redrive_allow_policy allow = {.permission = SQS_REDRIVE_ALLOW_ALL};

@@ -442,10 +442,9 @@ int engine_list_message_move_tasks(struct engine *engine, struct store_request *
     return rc;
 }
 
-/* The running task that the handle names. 1: found, 0: request->error is set; negative: error of
- * the file. */
+/* What the handle names. 1: found, 0: request->error is set; negative: error of the file. */
 static int find_task(struct engine *engine, struct store_request *request, struct queue **ret_queue,
-                     int64_t *ret_moved)
+                     int64_t *ret_status, int64_t *ret_moved)
 {
     const struct sqs_task_handle *in = request->input;
     struct sqs_move_handle handle;
@@ -459,10 +458,10 @@ static int find_task(struct engine *engine, struct store_request *request, struc
     sqlite3_stmt *s = db_use(&engine->db, STATEMENT_TASK_FIND);
     sqlite3_bind_int64(s, 1, (*ret_queue)->id);
     db_bind_str(s, 2, handle.task_id);
-    sqlite3_bind_int64(s, 3, SQS_MOVE_RUNNING);
     int rc = db_step(s);
     if (rc == 1) {
-        *ret_moved = sqlite3_column_int64(s, 0);
+        *ret_status = sqlite3_column_int64(s, 1);
+        *ret_moved = sqlite3_column_int64(s, 2);
         db_reset(s);
     } else if (rc == 0) {
         (void)sqs_error_set(&request->error, SQS_ERROR_RESOURCE_NOT_FOUND, "Task does not exist.");
@@ -473,10 +472,15 @@ static int find_task(struct engine *engine, struct store_request *request, struc
 int engine_cancel_message_move_task(struct engine *engine, struct store_request *request)
 {
     struct queue *queue = NULL;
+    int64_t status = SQS_MOVE_FAILED;
     int64_t moved = 0;
-    int rc = find_task(engine, request, &queue, &moved);
+    int rc = find_task(engine, request, &queue, &status, &moved);
     if (rc != 1) {
         return rc;
+    }
+    if (status != SQS_MOVE_RUNNING) {
+        (void)INVALID(request, "Only active tasks can be cancelled.");
+        return 0;
     }
     struct sqs_cancel_move_task_out *out = engine_output(request, sizeof(*out));
     if (out == NULL) {

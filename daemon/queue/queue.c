@@ -78,11 +78,10 @@ struct queue_definition *queue_definition_new(const struct queue_definition *bas
                                  canonical(attribute, changes->items[i].value, text));
         }
     }
-    /* One kind of encryption replaces the other. */
-    if (sqs_map_get(changes, STR("KmsMasterKeyId")).len > 0) {
+    /* A key of the user replaces the encryption by the service, unless both are asked for. */
+    if (sqs_map_get(changes, STR("KmsMasterKeyId")).len > 0 &&
+        sqs_map_get(changes, STR("SqsManagedSseEnabled")).len == 0) {
         queue_definition_set(ret, SQS_QUEUE_ATTRIBUTE_SQS_MANAGED_SSE_ENABLED, STR_NONE);
-    } else if (str_equal_nocase(sqs_map_get(changes, STR("SqsManagedSseEnabled")), STR("true"))) {
-        queue_definition_set(ret, SQS_QUEUE_ATTRIBUTE_KMS_MASTER_KEY_ID, STR_NONE);
     }
     return ret;
 }

@@ -43,8 +43,7 @@
                     " to_move, last_row, started_at) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)")  \
     XX(TASK_LIST, "SELECT id, task_id, destination, rate, status, moved, to_move, started_at,"     \
                   " failure FROM move_tasks WHERE queue_id = ?1 ORDER BY id DESC LIMIT ?2")        \
-    XX(TASK_FIND, "SELECT moved FROM move_tasks"                                                   \
-                  " WHERE queue_id = ?1 AND task_id = ?2 AND status = ?3")                         \
+    XX(TASK_FIND, "SELECT id, status, moved FROM move_tasks WHERE queue_id = ?1 AND task_id = ?2") \
     XX(TASK_READ, "SELECT destination, rate, moved, last_row FROM move_tasks WHERE id = ?1")       \
     XX(TASK_UPDATE, "UPDATE move_tasks SET moved = ?2, status = ?3, failure = ?4 WHERE id = ?1")   \
     /* all but the latest ?2 of a queue */                                                         \

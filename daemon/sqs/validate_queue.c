@@ -181,6 +181,13 @@ static int validate_attribute(const struct sqs_pair *pair, bool fifo, struct sqs
     return SQS_OK;
 }
 
+int sqs_both_encryptions(struct sqs_error *e)
+{
+    return sqs_error_set(e, SQS_ERROR_INVALID_ATTRIBUTE_NAME,
+                         "You can use one type of server-side encryption (SSE) at one time. You "
+                         "can either enable KMS SSE or SQS SSE.");
+}
+
 int sqs_validate_set_queue_attributes(const struct sqs_map *attributes, bool fifo,
                                       struct sqs_error *e)
 {
@@ -192,10 +199,7 @@ int sqs_validate_set_queue_attributes(const struct sqs_map *attributes, bool fif
     }
     if (sqs_map_get(attributes, STR("KmsMasterKeyId")).len > 0 &&
         str_equal_nocase(sqs_map_get(attributes, STR("SqsManagedSseEnabled")), STR("true"))) {
-        return sqs_error_set(
-            e, SQS_ERROR_INVALID_ATTRIBUTE_NAME,
-            "You can use one type of server-side encryption (SSE) at one time. You "
-            "can either enable KMS SSE or SQS SSE.");
+        return sqs_both_encryptions(e);
     }
     return SQS_OK;
 }

@@ -93,6 +93,7 @@ SL_MUST_CHECK int sqs_validate_create_queue(const struct sqs_create_queue_in *in
 /* SetQueueAttributes on a queue of that type: known, settable, in range, fit for the type. */
 SL_MUST_CHECK int sqs_validate_set_queue_attributes(const struct sqs_map *attributes, bool fifo,
                                                     struct sqs_error *e);
+int sqs_both_encryptions(struct sqs_error *e); /* the error of KmsMasterKeyId beside SQS's own */
 /* What FifoThroughputLimit may be depends on what DeduplicationScope is: the values that a FIFO
  * queue comes to have. */
 SL_MUST_CHECK int sqs_validate_fifo_throughput(struct str scope, struct str limit,

@@ -273,7 +273,8 @@ static void test_cancel(void **state)
     kit->now_ms += 60000;
     kit_step_tasks(kit);
     assert_int_equal(kit_visible(kit, "dead"), 3);
-    expect_error(kit, cancel(kit, handle), SQS_ERROR_RESOURCE_NOT_FOUND, "Task does not exist.");
+    expect_error(kit, cancel(kit, handle), SQS_ERROR_INVALID_PARAMETER_VALUE,
+                 "Only active tasks can be cancelled.");
     /* The next one is free to start. */
     assert_int_equal(start(kit, ARN_OF("dead"), NULL, 0), 0);
     assert_false(latest(kit)->max_per_second.set);

@@ -372,8 +372,8 @@ static const struct row rows[] = {
      NO_RESOURCE_TEXT("SourceArn"), task_of_no_queue, NULL},
     {"CancelMessageMoveTask", "{\"TaskHandle\":\"@H@\"}", NO_RESOURCE, "Task does not exist.",
      unknown_task, NULL},
-    {"CancelMessageMoveTask", "{\"TaskHandle\":\"@H@\"}", NO_RESOURCE, "Task does not exist.",
-     moved, NULL},
+    {"CancelMessageMoveTask", "{\"TaskHandle\":\"@H@\"}", INVALID,
+     "Only active tasks can be cancelled.", moved, NULL},
 };
 
 /* action: as the target names it */
