@@ -14,11 +14,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEADER_MAX   1024
-#define BODY_MAX     4096
-#define STREAM_MAX   ((size_t)60000) /* fits the socket: the client never blocks */
-#define TURNS_MAX    5000
-#define PIECES_MAX   64
+#define HEADER_MAX 1024
+#define BODY_MAX   4096
+#define STREAM_MAX ((size_t)60000) /* fits the socket: the client never blocks */
+#define TURNS_MAX  5000
+#define PIECES_MAX 64
 
 struct run {
     struct loop *loop;
