@@ -182,7 +182,8 @@ static int open_store(struct app *app, struct error *e)
     char path[PATH_MAX_BYTES];
     struct store_config config = {.path = path,
                                   .region = str_from(app->settings->sqs_api.region),
-                                  .account = str_from(app->settings->sqs_api.account)};
+                                  .account = str_from(app->settings->sqs_api.account),
+                                  .sixty_second_rules = app->settings->sqs_api.sixty_second_rules};
     int error;
 
     snprintf(path, sizeof(path), "%s/queue.db", app->data_dir);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ATTRIBUTES_MAX  4
+#define ATTRIBUTES_MAX  9
 #define VALUE_MAX       1024
 #define ARENA_MAX_BYTES ((size_t)256 << 10)
 
@@ -20,7 +20,7 @@ struct step {
     struct store_request create, set;
     struct sqs_create_queue_in create_in;
     struct sqs_set_queue_attributes_in set_in;
-    struct sqs_pair pairs[ATTRIBUTES_MAX];
+    struct sqs_pair fifo, pairs[ATTRIBUTES_MAX];
     char values[ATTRIBUTES_MAX][VALUE_MAX];
     struct arena create_arena, set_arena; /* the store's thread fills them, one each */
 };
@@ -71,6 +71,21 @@ static void attribute_number(struct step *step, const char *name, uint32_t value
     attribute(step, name, text);
 }
 
+/* In the order of enum queue_scope. */
+static const char *const deduplication_scopes[] = {"queue", "messageGroup"};
+static const char *const throughput_limits[] = {"perQueue", "perMessageGroupId"};
+
+/* A queue is FIFO from its beginning or never. */
+static void prepare_fifo(struct step *step, const struct queue_settings *queue)
+{
+    step->fifo = (struct sqs_pair){STR("FifoQueue"), STR("true")};
+    step->create_in.attributes = (struct sqs_map){.items = &step->fifo, .count = 1, .set = true};
+    attribute(step, "ContentBasedDeduplication",
+              queue->content_based_deduplication ? "true" : "false");
+    attribute(step, "DeduplicationScope", deduplication_scopes[queue->deduplication_scope]);
+    attribute(step, "FifoThroughputLimit", throughput_limits[queue->fifo_throughput_limit]);
+}
+
 static void prepare(struct step *step, const struct settings *settings,
                     const struct queue_settings *queue)
 {
@@ -89,7 +104,12 @@ static void prepare(struct step *step, const struct settings *settings,
     attribute_number(step, "VisibilityTimeout", queue->visibility_timeout_s);
     attribute_number(step, "DelaySeconds", queue->delay_s);
     attribute_number(step, "MessageRetentionPeriod", queue->retention_s);
+    attribute_number(step, "ReceiveMessageWaitTimeSeconds", queue->receive_wait_s);
+    attribute_number(step, "MaximumMessageSize", queue->max_message_bytes);
     attribute(step, "RedrivePolicy", policy); /* empty removes */
+    if (queue->fifo) {
+        prepare_fifo(step, queue);
+    }
     arena_init(&step->create_arena, ARENA_MAX_BYTES);
     arena_init(&step->set_arena, ARENA_MAX_BYTES);
     step->create = (struct store_request){.action = SQS_CREATE_QUEUE,

@@ -29,6 +29,8 @@
 /* In the order of their enums. */
 static const char *const limit_kinds[] = {"window", "bucket", NULL};
 static const char *const limit_holds[] = {"arrival", "response", NULL};
+static const char *const deduplication_scopes[] = {"queue", "message_group", NULL};
+static const char *const throughput_limits[] = {"per_queue", "per_message_group_id", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", "critical", NULL};
 static const char *const log_formats[] = {"auto", "json", "text", NULL};
 
@@ -162,13 +164,15 @@ static const struct config_row rows[] = {
     /* ---- queues ---- */
     {.path = "queues",
      .type = CONFIG_TABLE,
+     .flags = CONFIG_FIFO,
      SETTINGS(queues),
      .item_size = sizeof(struct queue_settings),
-     .help = "Queues of the embedded SQS server that are made at the start, by name.",
+     .help = "Queues of the embedded SQS server that are made at the start, by name; one whose "
+             "name ends in .fifo is a FIFO queue.",
      .example = "jobs"},
     {.path = "queues.*.dead_letter",
      .type = CONFIG_NAME,
-     .flags = CONFIG_RELOADABLE,
+     .flags = CONFIG_RELOADABLE | CONFIG_FIFO,
      QUEUE(dead_letter),
      .help =
          "The queue for messages that are given up; made with defaults when it is not declared.",
@@ -206,6 +210,44 @@ static const struct config_row rows[] = {
      .max = 14 * DAY_S,
      .fallback = "\"14d\"",
      .help = "How long a message is kept."},
+    {.path = "queues.*.receive_wait",
+     .type = CONFIG_SECONDS,
+     .flags = CONFIG_RELOADABLE,
+     QUEUE(receive_wait_s),
+     .min = 0,
+     .max = 20,
+     .fallback = "\"0s\"",
+     .help = "How long a receive that says nothing of its own waits for a message."},
+    {.path = "queues.*.max_message_bytes",
+     .type = CONFIG_INTEGER,
+     .flags = CONFIG_RELOADABLE,
+     QUEUE(max_message_bytes),
+     .min = 1024,
+     .max = 1048576,
+     .fallback = "1048576",
+     .unit = "bytes",
+     .help = "The largest message: its body and attributes."},
+    {.path = "queues.*.content_based_deduplication",
+     .type = CONFIG_BOOL,
+     .flags = CONFIG_RELOADABLE,
+     QUEUE(content_based_deduplication),
+     .fallback = "false",
+     .help = "FIFO: a message without a deduplication id gets the digest of its body as one."},
+    {.path = "queues.*.deduplication_scope",
+     .type = CONFIG_ENUM,
+     .flags = CONFIG_RELOADABLE,
+     QUEUE(deduplication_scope),
+     .names = deduplication_scopes,
+     .fallback = "\"queue\"",
+     .help = "FIFO: whether a deduplication id counts in the whole queue or in its message group."},
+    {.path = "queues.*.fifo_throughput_limit",
+     .type = CONFIG_ENUM,
+     .flags = CONFIG_RELOADABLE,
+     QUEUE(fifo_throughput_limit),
+     .names = throughput_limits,
+     .fallback = "\"per_queue\"",
+     .help = "FIFO: per_message_group_id, with that deduplication scope, is the high-throughput "
+             "mode of SQS; stored and returned, nothing is throttled here."},
 
     /* ---- routes ---- */
     {.path = "routes",
@@ -374,6 +416,12 @@ static const struct config_row rows[] = {
      SETTINGS(sqs_api.allow_anonymous),
      .fallback = "false",
      .help = "Serve callers that do not sign, on any address."},
+    {.path = "sqs_api.sixty_second_rules",
+     .type = CONFIG_BOOL,
+     SETTINGS(sqs_api.sixty_second_rules),
+     .fallback = "false",
+     .help = "As in AWS: a queue may be purged once a minute, and its name is free a minute after "
+             "it was deleted."},
     {.path = "sqs_api.tls",
      .type = CONFIG_OBJECT,
      .help = "TLS (1.2 and newer) on the addresses above, but not on Unix sockets. The files are "

@@ -17,6 +17,7 @@
 #define PATH_TEXT_MAX           128
 #define DEAD_LETTER_MAX_RECEIVE 5
 #define DEAD_LETTER_RETENTION_S (14 * 86400)
+#define MESSAGE_MAX_BYTES       1048576
 
 struct check {
     struct settings *settings;
@@ -183,6 +184,44 @@ static void resolve_target(struct check *check, struct target_settings *target)
 
 /* ---- queues ---- */
 
+static bool is_fifo(const char *name)
+{
+    return str_ends_with(str_from(name), STR(".fifo"));
+}
+
+static void check_standard_queue(struct check *check, const struct queue_settings *queue)
+{
+    const char *key = queue->content_based_deduplication ? "content_based_deduplication"
+                      : queue->deduplication_scope != QUEUE_SCOPE_QUEUE   ? "deduplication_scope"
+                      : queue->fifo_throughput_limit != QUEUE_SCOPE_QUEUE ? "fifo_throughput_limit"
+                                                                          : NULL;
+    if (key != NULL) {
+        FAIL(check, place("queues", queue->name, key).text,
+             "only a FIFO queue has it; remove it, or let the queue's name end in .fifo");
+    }
+}
+
+static void resolve_queue(struct check *check, struct queue_settings *queue)
+{
+    queue->fifo = is_fifo(queue->name);
+    if (!queue->fifo) {
+        check_standard_queue(check, queue);
+    } else if (queue->fifo_throughput_limit == QUEUE_SCOPE_GROUP &&
+               queue->deduplication_scope != QUEUE_SCOPE_GROUP) {
+        FAIL(check, place("queues", queue->name, "fifo_throughput_limit").text,
+             "found \"per_message_group_id\"; it needs \"deduplication_scope\": "
+             "\"message_group\"");
+    }
+    if (queue->dead_letter != NULL && is_fifo(queue->dead_letter) != queue->fifo) {
+        FAIL(check, place("queues", queue->name, "dead_letter").text,
+             queue->fifo ? "found \"%s\"; the dead-letter queue of a FIFO queue is a FIFO queue: "
+                           "its name must end in .fifo"
+                         : "found \"%s\", a FIFO queue; the dead-letter queue of a standard queue "
+                           "is a standard queue",
+             queue->dead_letter);
+    }
+}
+
 /* A dead-letter queue that is not declared is made with defaults. */
 static void imply_queue(struct settings *settings, const char *name)
 {
@@ -195,6 +234,8 @@ static void imply_queue(struct settings *settings, const char *name)
         .max_receives = DEAD_LETTER_MAX_RECEIVE,
         .visibility_timeout_s = 30,
         .retention_s = DEAD_LETTER_RETENTION_S,
+        .max_message_bytes = MESSAGE_MAX_BYTES,
+        .fifo = is_fifo(name),
         .implied = true,
         .dead_letter_index = SETTINGS_NONE,
     };
@@ -218,6 +259,9 @@ static bool is_circular(const struct settings *settings, uint32_t start)
 static void resolve_queues(struct check *check)
 {
     struct settings *settings = check->settings;
+    for (uint32_t i = 0; i < settings->queues.count; i++) {
+        resolve_queue(check, &settings->queues.items[i]);
+    }
     for (uint32_t i = 0; i < settings->queues.count; i++) {
         const char *dead_letter = settings->queues.items[i].dead_letter;
         uint32_t index = SETTINGS_NONE;
@@ -261,10 +305,10 @@ static void resolve_route_queue(struct check *check, struct route_settings *rout
         }
         return;
     }
-    if (!config_name_is_valid(queue)) {
+    if (!config_queue_name_is_valid(queue)) {
         FAIL(check, where.text,
-             "found \"%.80s\"; allowed: the name of a queue (1 to %u of A-Z a-z 0-9 _ -) or the "
-             "https:// URL of an SQS queue",
+             "found \"%.80s\"; allowed: the name of a queue (1 to %u of A-Z a-z 0-9 _ -, and .fifo "
+             "at the end of a FIFO queue's) or the https:// URL of an SQS queue",
              route->queue, CONFIG_NAME_MAX);
         return;
     }

@@ -21,7 +21,9 @@ static const struct verb {
     {"ls", queue_ls, "all queues: how many messages are where, how old the oldest is"},
     {"create", queue_create, "make a queue (FIFO when its name ends in .fifo)"},
     {"send", queue_send, "put a message on a queue, print its id"},
+    {"peek", queue_peek, "show messages without receiving them"},
     {"purge", queue_purge, "delete all messages of a queue"},
+    {"redrive", queue_redrive, "move dead letters back"},
     {"rm", queue_rm, "delete a queue with its messages"},
     {"backup", queue_backup, "copy all queues to a file while the daemon runs"},
     {"check", queue_check, "check a queue file while no daemon runs"},
@@ -120,7 +122,7 @@ static int ask(struct queue_client *client, const struct queue_call *call, struc
     char target[64];
     struct admin_question question = {.data_dir = client->data_dir,
                                       .method = "POST",
-                                      .path = "/",
+                                      .path = call->path == NULL ? "/" : call->path,
                                       .sqs_target = target,
                                       .body = body};
     struct error e = {0};
@@ -184,6 +186,28 @@ int queue_name_check(const char *name)
     }
     (void)fprintf(stderr, "sluice: \"%s\" is no queue's name: %s\n", name, e.message);
     return EXIT_CODE_USAGE;
+}
+
+const char *queue_age_text(int64_t seconds, char *out, size_t size)
+{
+    static const struct {
+        const char *name;
+        int64_t seconds;
+    } units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
+    size_t first = 0;
+
+    seconds = seconds < 0 ? 0 : seconds;
+    while (first < 3 && seconds < units[first].seconds) {
+        first++;
+    }
+    int len = snprintf(out, size, "%lld%s", (long long)(seconds / units[first].seconds),
+                       units[first].name);
+    if (first < 3 && len > 0 && (size_t)len < size) {
+        int64_t rest = seconds % units[first].seconds / units[first + 1].seconds;
+        (void)snprintf(out + len, size - (size_t)len, "%lld%s", (long long)rest,
+                       units[first + 1].name);
+    }
+    return out;
 }
 
 int queue_pair_parse(const char *text, struct sqs_pair *ret)

@@ -1,6 +1,6 @@
 /*
  * queue_internal: what the verbs of `sluice queue` share. queue.c: the verbs and asking the daemon;
- * queue_show.c: ls; queue_change.c: create, send, purge, rm; queue_file.c:
+ * queue_show.c: ls, peek; queue_change.c: create, send, purge, rm; queue_redrive.c; queue_file.c:
  * backup, check.
  */
 #ifndef SLUICE_CLI_QUEUE_INTERNAL_H
@@ -17,7 +17,9 @@
 int queue_ls(int argc, char **argv);
 int queue_create(int argc, char **argv);
 int queue_send(int argc, char **argv);
+int queue_peek(int argc, char **argv);
 int queue_purge(int argc, char **argv);
+int queue_redrive(int argc, char **argv);
 int queue_rm(int argc, char **argv);
 int queue_backup(int argc, char **argv);
 int queue_check(int argc, char **argv);
@@ -37,6 +39,7 @@ struct queue_call {
     enum sqs_action action;
     const void *input;
     const char *queue;
+    const char *path; /* NULL: "/" */
     bool quiet;
 };
 #define QUEUE_NOT_THERE (-2) /* instead of an exit code, with `quiet` */
@@ -49,6 +52,8 @@ int queue_client_attribute(struct queue_client *client, const char *queue, const
 int queue_name_check(const char *name);
 /* "name=value", cut at the first '='. */
 SL_MUST_CHECK int queue_pair_parse(const char *text, struct sqs_pair *ret);
+/* "3h12m": the two largest units. Returns out. */
+const char *queue_age_text(int64_t seconds, char *out, size_t size);
 /* Asks a person; without a terminal there must have been --yes. CLI_GO or the exit code. */
 int queue_confirm(const struct cli_command *command, bool yes, const char *format, ...)
     SL_PRINTF(3, 4);

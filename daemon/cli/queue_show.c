@@ -1,10 +1,9 @@
-/* ls. */
+/* ls, peek. */
 #include "queue_internal.h"
 
-#include "sluice/base/clock.h"
 #include "sluice/base/json.h"
 #include "sluice/cli/admin_client.h"
-#include "sluice/runtime/config.h"
+#include "sluice/runtime/loop.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,30 +23,11 @@ static long long number(const struct json_value *object, const char *key)
     return member != NULL && json_i64(member, &value) == 0 ? (long long)value : 0;
 }
 
-/* The two largest units: 3h12m. */
-static const char *age_text(const struct json_value *queue, char *out, size_t size)
+static const char *oldest_text(const struct json_value *queue, char *out, size_t size)
 {
-    static const struct {
-        const char *name;
-        long long seconds;
-    } units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
-    const struct json_value *member = json_get(queue, "oldest_age_seconds");
-    long long seconds = (long long)json_number(member);
-    size_t first = 0;
+    const struct json_value *age = json_get(queue, "oldest_age_seconds");
 
-    if (member == NULL) {
-        return "-";
-    }
-    while (first < 3 && seconds < units[first].seconds) {
-        first++;
-    }
-    int len = snprintf(out, size, "%lld%s", seconds / units[first].seconds, units[first].name);
-    if (first < 3 && len > 0) {
-        (void)snprintf(out + len, size - (size_t)len, "%lld%s",
-                       seconds % units[first].seconds / units[first + 1].seconds,
-                       units[first + 1].name);
-    }
-    return out;
+    return age == NULL ? "-" : queue_age_text((int64_t)json_number(age), out, size);
 }
 
 static void print_table(const struct json_value *root)
@@ -67,7 +47,7 @@ static void print_table(const struct json_value *root)
         struct str dead_letter = json_string(json_get(q, "dead_letter"));
         (void)printf("%-*.*s %10lld %10lld %10lld %8s  %.*s\n", width,
                      STR_FMT(json_string(json_get(q, "name"))), number(q, "visible"),
-                     number(q, "in_flight"), number(q, "delayed"), age_text(q, age, sizeof(age)),
+                     number(q, "in_flight"), number(q, "delayed"), oldest_text(q, age, sizeof(age)),
                      STR_FMT(dead_letter.ptr == NULL ? STR("-") : dead_letter));
     }
     if (number(root, "queue_count") > shown) {
@@ -119,5 +99,118 @@ int queue_ls(int argc, char **argv)
         code = print_queues(buf_str(&out), as_json);
     }
     buf_done(&out);
+    return code;
+}
+
+/* ---- peek ---- */
+
+#define PEEK_MAX 1000
+
+static const char peek_usage[] =
+    "usage: sluice queue peek NAME [--max N] [--all] [--json] [--data-dir DIR]\n\n"
+    "Shows the oldest messages of the queue. Nothing is received: no count goes up, nothing is "
+    "hidden.\n\n"
+    "  --max N    at most N of them, 1 to 1000 (10)\n"
+    "  --all      also those in flight and delayed\n"
+    "  --json     as ReceiveMessage answers them, for programs\n";
+
+static struct str attribute(const struct sqs_message *message, const char *name)
+{
+    return sqs_map_get(&message->system_attributes, str_from(name));
+}
+
+static void print_message(const struct sqs_message *message, wall_ms now)
+{
+    struct str group = attribute(message, "MessageGroupId");
+    struct str received = attribute(message, "ApproximateReceiveCount");
+    const char *state = str_equal(attribute(message, "IsDelayed"), STR("true"))    ? "delayed"
+                        : str_equal(attribute(message, "IsVisible"), STR("false")) ? "in flight"
+                                                                                   : "visible";
+    char age[48] = "-";
+    int64_t sent = 0;
+
+    if (str_to_i64(attribute(message, "SentTimestamp"), 0, INT64_MAX, &sent) == 0) {
+        (void)queue_age_text((now - sent) / 1000, age, sizeof(age));
+    }
+    (void)printf("%.*s  %s, sent %s ago, received %.*s times", STR_FMT(message->message_id), state,
+                 age, STR_FMT(received.ptr == NULL ? STR("0") : received));
+    if (group.ptr != NULL) {
+        (void)printf(", group %.*s", STR_FMT(group));
+    }
+    (void)putchar('\n');
+    for (uint32_t i = 0; i < message->attributes.count; i++) {
+        const struct sqs_attribute *a = &message->attributes.items[i];
+        (void)printf("  %.*s: %.*s\n", STR_FMT(a->name),
+                     STR_FMT(a->string_value.ptr != NULL ? a->string_value : STR("(binary)")));
+    }
+    (void)printf("%.*s\n", STR_FMT(message->body));
+}
+
+static int print_json(const struct sqs_receive_out *out)
+{
+    struct buf text;
+
+    buf_init(&text, 2 * ADMIN_ANSWER_MAX_BYTES);
+    int error = sqs_json_encode(sqs_action_info(SQS_RECEIVE_MESSAGE)->output, out, &text);
+    if (error == 0) {
+        (void)printf("%.*s\n", STR_FMT(buf_str(&text)));
+    }
+    buf_done(&text);
+    return error == 0 ? EXIT_CODE_DONE : EXIT_CODE_FAILED;
+}
+
+static int print_messages(const struct sqs_receive_out *out, bool as_json)
+{
+    wall_ms now = loop_wall();
+
+    if (as_json) {
+        return print_json(out);
+    }
+    for (uint32_t i = 0; i < out->messages.count; i++) {
+        (void)fputs(i > 0 ? "\n" : "", stdout);
+        print_message(&out->messages.items[i], now);
+    }
+    return EXIT_CODE_DONE;
+}
+
+int queue_peek(int argc, char **argv)
+{
+    const char *data_dir = NULL;
+    struct cli_number max = {.value = 10};
+    bool all = false, as_json = false;
+    const struct cli_option options[] = {
+        CLI_DATA_DIR(data_dir),
+        {.name = "max", .letter = 'n', .kind = CLI_NUMBER, .ret = &max, .min = 1, .max = PEEK_MAX},
+        {.name = "all", .letter = 'a', .kind = CLI_FLAG, .ret = &all},
+        {.name = "json", .kind = CLI_FLAG, .ret = &as_json},
+    };
+    const struct cli_command command = {"sluice queue peek", peek_usage, options,
+                                        SL_COUNT(options),   1,          1};
+    char path[128];
+    struct queue_client client;
+    struct cli_words words;
+    void *answer = NULL;
+    int code = cli_command_parse(&command, argc, argv, &words);
+
+    if (code != CLI_GO) {
+        return code;
+    }
+    const char *name = words.items[0];
+    if (queue_name_check(name) != EXIT_CODE_DONE) {
+        return EXIT_CODE_USAGE;
+    }
+    const struct sqs_receive_in in = {.queue_url = str_from(name)};
+    (void)snprintf(path, sizeof(path), "/_aws/sqs/messages?Limit=%lld%s", (long long)max.value,
+                   all ? "&ShowInvisible=true&ShowDelayed=true" : "");
+    queue_client_init(&client, data_dir);
+    code = queue_client_run(
+        &client,
+        &(struct queue_call){
+            .action = SQS_RECEIVE_MESSAGE, .path = path, .input = &in, .queue = name},
+        &answer);
+    if (code == EXIT_CODE_DONE) {
+        code = print_messages(answer, as_json);
+    }
+    queue_client_done(&client);
     return code;
 }

@@ -248,21 +248,15 @@ int engine_task_open(struct engine *engine, struct queue *queue)
 
 /* ---- the actions ---- */
 
-static struct queue *queue_of_arn(struct engine *engine, const struct store_request *request,
-                                  struct str text)
-{
-    struct sqs_arn arn;
-    if (sqs_arn_parse(text, &arn) != 0 || !engine_arn_is_ours(engine, request, &arn)) {
-        return NULL;
-    }
-    return engine_queue(engine, arn.name);
-}
-
 /* Sets the error and returns NULL when there is no such queue. */
 static struct queue *find_resource(struct engine *engine, struct store_request *request,
-                                   struct str arn, const char *parameter)
+                                   struct str text, const char *parameter)
 {
-    struct queue *queue = queue_of_arn(engine, request, arn);
+    struct sqs_arn arn;
+    struct queue *queue = NULL;
+    if (sqs_arn_parse(text, &arn) == 0 && engine_arn_is_ours(engine, request, &arn)) {
+        queue = engine_queue(engine, arn.name);
+    }
     if (queue == NULL) {
         (void)sqs_error_set(&request->error, SQS_ERROR_RESOURCE_NOT_FOUND,
                             "The resource that you specified for the %s parameter doesn't exist.",

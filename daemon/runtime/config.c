@@ -224,7 +224,7 @@ static void read_string(struct reader *r, const struct config_row *row,
     }
     struct str text = json_string(value);
     bool valid = row->type == CONFIG_NAME
-                     ? config_name_is_valid(text)
+                     ? config_row_takes_name(row, text)
                      : (int64_t)text.len >= row->min && (int64_t)text.len <= row->max;
     if (valid) {
         store_string(row, base, text);
@@ -301,10 +301,11 @@ static void read_entry(struct reader *r, const struct config_row *row,
     if (row->type == CONFIG_TABLE) {
         struct str name = json_key(value);
         path_add(r, name);
-        if (!config_name_is_valid(name)) {
+        if (!config_row_takes_name(row, name)) {
             REPORT(r, ERR_INVALID,
-                   "the name \"%.*s\" is not allowed; use 1 to %u of A-Z a-z 0-9 _ -",
-                   name.len > FOUND_MAX ? FOUND_MAX : (int)name.len, name.ptr, CONFIG_NAME_MAX);
+                   "the name \"%.*s\" is not allowed; use 1 to %u of A-Z a-z 0-9 _ -%s",
+                   name.len > FOUND_MAX ? FOUND_MAX : (int)name.len, name.ptr, CONFIG_NAME_MAX,
+                   (row->flags & CONFIG_FIFO) != 0 ? CONFIG_FIFO_TEXT : "");
         }
         char *copy = mem_dup(name.ptr, name.len);
         memcpy(entry, &copy, sizeof(copy));

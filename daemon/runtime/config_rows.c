@@ -117,7 +117,8 @@ int config_row_describe(const struct config_row *row, struct buf *out)
         }
         break;
     case CONFIG_NAME:
-        buf_addf(out, "a name: 1 to %u of A-Z a-z 0-9 _ -", CONFIG_NAME_MAX);
+        buf_addf(out, "a name: 1 to %u of A-Z a-z 0-9 _ -%s", CONFIG_NAME_MAX,
+                 (row->flags & CONFIG_FIFO) != 0 ? CONFIG_FIFO_TEXT : "");
         break;
     case CONFIG_STRINGS:
         buf_addf(out, "a list of at most %lld strings", (long long)row->max);
@@ -157,6 +158,22 @@ bool config_name_is_valid(struct str name)
         }
     }
     return true;
+}
+
+bool config_queue_name_is_valid(struct str name)
+{
+    const struct str fifo = STR(".fifo");
+    struct str stem = name;
+    if (str_ends_with(name, fifo)) {
+        stem.len -= fifo.len;
+    }
+    return name.len <= CONFIG_NAME_MAX && config_name_is_valid(stem);
+}
+
+bool config_row_takes_name(const struct config_row *row, struct str name)
+{
+    return (row->flags & CONFIG_FIFO) != 0 ? config_queue_name_is_valid(name)
+                                           : config_name_is_valid(name);
 }
 
 void config_duration_text(int64_t ns, char *out, size_t out_size)

@@ -29,4 +29,8 @@ int config_row_describe(const struct config_row *row, struct buf *out);
     for (uint32_t i = config_row_child((table), (pattern), 0); i < (table)->count;                 \
          i = config_row_child((table), (pattern), i + 1))
 
+#define CONFIG_FIFO_TEXT ", and .fifo at the end of a FIFO queue's name"
+/* A name as the row allows it. */
+bool config_row_takes_name(const struct config_row *row, struct str name);
+
 #endif

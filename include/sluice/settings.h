@@ -39,12 +39,20 @@ struct target_settings {
     struct config_map headers; /* of every request; the values are secret */
 };
 
+/* What something of a FIFO queue is counted for: deduplication_scope and fifo_throughput_limit. */
+enum queue_scope { QUEUE_SCOPE_QUEUE, QUEUE_SCOPE_GROUP };
+
 struct queue_settings {
     char *name;
     char *dead_letter; /* name of another queue here, or NULL */
     uint32_t max_receives;
-    uint32_t visibility_timeout_s, delay_s, retention_s;
+    uint32_t visibility_timeout_s, delay_s, retention_s, receive_wait_s;
+    uint32_t max_message_bytes;
+    /* of FIFO queues only */
+    bool content_based_deduplication;
+    enum queue_scope deduplication_scope, fifo_throughput_limit;
     /* resolved */
+    bool fifo;                  /* the name ends in .fifo */
     bool implied;               /* not declared: named by a dead_letter only */
     uint32_t dead_letter_index; /* in queues, or SETTINGS_NONE */
 };
@@ -90,6 +98,7 @@ struct settings {
         char *region, *account;
         SETTINGS_ARRAY(struct access_key_settings) access_keys;
         bool allow_anonymous;
+        bool sixty_second_rules;
         struct {
             char *cert_file, *key_file; /* both or none (NULL): absolute paths */
         } tls;

@@ -2,9 +2,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 
-from support import BUILD, SOURCE, MockApi, Program, Skip, figure, http_call, wait_until
+from support import BUILD, SOURCE, Daemon, MockApi, Program, Skip, figure, http_call, queue_counts, wait_until
 
 
 def run(*command, **more):
@@ -73,6 +74,39 @@ def test_every_command_of_the_readme():
             done = run("/bin/sh", "-c", line)
             assert done.returncode == 0, (line, done.stdout)
     assert count >= 12, count
+
+
+def block(language):
+    """The README's one block of that language."""
+    found = re.findall(rf"```{language}\n(.*?)```", (SOURCE / "README.md").read_text(), re.S)
+    assert len(found) == 1, (language, len(found))
+    return found[0]
+
+
+def test_python_of_the_readme():
+    daemon = Daemon()
+    with open("readme.py", "w") as f:
+        f.write(block("python"))
+    done = run("/usr/bin/python3", "readme.py")
+    if "No module named 'boto3'" in done.stdout:
+        raise Skip("boto3 (package python3-boto3) is not installed")
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stdout
+    assert queue_counts(9324, "orders.fifo") == (0, 0, 0)
+    assert daemon.stop() == 0
+
+
+def test_javascript_of_the_readme():
+    node, modules = shutil.which("node"), SOURCE / "tests/blackbox/js/node_modules"
+    if not node or not modules.exists():
+        raise Skip("nodejs or the npm packages are not installed (scripts/setup)")
+    daemon = Daemon()
+    os.symlink(modules, "node_modules")
+    with open("readme.mjs", "w") as f:
+        f.write(block("js"))
+    done = run(node, "readme.mjs")
+    assert done.returncode == 0 and done.stdout.split("\n")[0] == "hello", done.stdout
+    assert queue_counts(9324, "events") == (0, 0, 0)
+    assert daemon.stop() == 0
 
 
 def test_configuration_of_the_readme():

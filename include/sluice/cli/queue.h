@@ -1,5 +1,5 @@
 /*
- * queue: `sluice queue ls | create | send | purge | rm | backup | check`: the
+ * queue: `sluice queue ls | create | send | peek | purge | redrive | rm | backup | check`: the
  * embedded queue for the people on call. All but check talk to the running daemon over the socket
  * in its data directory, most of them in the SQS API's own words.
  */

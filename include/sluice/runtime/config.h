@@ -49,6 +49,7 @@ enum config_flags {
     CONFIG_RELOADABLE = 1, /* may change while running; else a restart is needed */
     CONFIG_SECRET = 2,     /* never printed */
     CONFIG_REQUIRED = 4,
+    CONFIG_FIFO = 8, /* NAME, and the names in a TABLE: may end in ".fifo" */
 };
 
 /* The ends of the arrays in a structure: items points to count structures of row.item_size. */
@@ -121,6 +122,8 @@ const char *config_suggest(struct str found, const char *(*next)(void *context, 
                            void *context);
 /* [A-Za-z0-9_-]{1,80} */
 bool config_name_is_valid(struct str name);
+/* The same, or ending in ".fifo", which counts. */
+bool config_queue_name_is_valid(struct str name);
 /* "1s", "250ms": the shortest exact text of a duration; out has at least 32 bytes. */
 void config_duration_text(int64_t ns, char *out, size_t out_size);
 

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #define DEADLINE_NS (60 * NS_PER_S)
@@ -289,11 +291,54 @@ static void test_close_during_backup(void **state)
     assert_int_equal(verify.messages, 200 * SENDERS);
 }
 
+/* A disk that fills up costs the backup, not the queue. */
+static void test_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct sender *senders = MEM_NEW_ARRAY(SENDERS, struct sender);
+    struct store_backup_status status;
+    char small[128], target[160];
+    uint32_t sent = 0;
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+        free(senders);
+        (void)printf("SKIP: no right to mount a file system\n");
+        skip();
+    }
+    (void)snprintf(small, sizeof(small), "%s-small", f->directory);
+    (void)snprintf(target, sizeof(target), "%s/backup.db", small);
+    assert_int_equal(mkdir(small, 0700), 0);
+    assert_int_equal(mount("tmpfs", small, "tmpfs", 0, "size=1m"), 0);
+    close_store(f); /* its thread is of the old namespace */
+    open_store(f, f->path);
+    senders_start(f, senders, 100, &sent);
+    for (mono_ns end = loop_now() + DEADLINE_NS; sent < 100 * SENDERS;) {
+        turn(f, end);
+    }
+    assert_int_equal(store_backup_start(f->store, target, false), 0);
+    assert_int_equal(wait_for_end(f, &status), STORE_BACKUP_FAILED);
+    assert_int_equal(status.error.code, ERR_FULL);
+    assert_int_equal(access(target, F_OK), -1);
+    (void)snprintf(target, sizeof(target), "%s/backup.db.part", small);
+    assert_int_equal(access(target, F_OK), -1);
+    assert_int_equal(umount(small), 0);
+    assert_int_equal(rmdir(small), 0);
+    senders_start(f, senders, 1, &sent);
+    for (mono_ns end = loop_now() + DEADLINE_NS; sent < 101 * SENDERS;) {
+        turn(f, end);
+    }
+    senders_finish(f, senders);
+    free(senders);
+    assert_int_equal(store_backup_start(f->store, f->target, false), 0);
+    assert_int_equal(wait_for_end(f, &status), STORE_BACKUP_DONE);
+    assert_int_equal(status.messages, 101 * SENDERS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_under_load, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_close_during_backup, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

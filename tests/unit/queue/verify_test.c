@@ -1,6 +1,7 @@
 /* The full check of a queue file: a sound one is sound, and each rule finds its damage. */
 #include "support/queue_kit.h"
 
+#include "sluice/base/rng.h"
 #include "sluice/queue/verify.h"
 
 #include <setjmp.h>
@@ -83,7 +84,9 @@ static void damage(const struct kit *kit, const char *sql)
 {
     sqlite3 *file;
     assert_int_equal(sqlite3_open(kit->path, &file), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(file, sql, NULL, NULL, NULL), SQLITE_OK);
+    if (sqlite3_exec(file, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        fail_msg("%s: %s", sql, sqlite3_errmsg(file));
+    }
     assert_int_equal(sqlite3_close(file), SQLITE_OK);
 }
 
@@ -110,8 +113,8 @@ static void test_each_rule(void **state)
          "INSERT INTO groups SELECT 5, -min(lane), 1, 'g' FROM messages",
          "group 5 is due at 1, its first message at"},
         {"INSERT INTO recents VALUES (1, 77, 0, x'00', x'00')", "remembered as 1 is in space 77"},
-        {"INSERT INTO spaces VALUES (99, 98)", "space 99 belongs to queue 98"},
-        {"INSERT INTO spaces SELECT 99, id FROM queues WHERE name = 'jobs'",
+        {"INSERT INTO spaces (id, queue_id) VALUES (99, 98)", "space 99 belongs to queue 98"},
+        {"INSERT INTO spaces (id, queue_id) SELECT 99, id FROM queues WHERE name = 'jobs'",
          "queue \"jobs\" has 2 spaces"},
         {"INSERT INTO queue_attributes VALUES (98, 'DelaySeconds', '1')", "(DelaySeconds) belongs"},
         {"INSERT INTO queue_tags VALUES (98, 'team', 'x')", "a tag (team) belongs to queue 98"},
@@ -168,12 +171,97 @@ static void test_damaged_page(void **state)
     assert_true(report.verify.problem_count <= QUEUE_VERIFY_PROBLEMS_MAX);
 }
 
+/* One of everything that happens to queues, at random. */
+static void operate(struct kit *kit, struct rng *rng)
+{
+    static const char *const names[] = {"dead", "jobs", "dead.fifo", "jobs.fifo"};
+    const char *name = names[rng_between(rng, 0, 3)];
+    char group[8], body[16];
+    struct sqs_send_message_in send = {.queue_url = kit_url(kit, name)};
+    (void)snprintf(group, sizeof(group), "g%d", (int)rng_between(rng, 0, 9));
+    (void)snprintf(body, sizeof(body), "%d", (int)rng_between(rng, 0, 999));
+    send.entry.body = kit_text(kit, body);
+    send.entry.group_id = rng_between(rng, 0, 2) > 0 || strstr(name, ".fifo") != NULL
+                              ? kit_text(kit, group)
+                              : STR_NONE;
+    const struct sqs_receive_out *out;
+    switch (rng_between(rng, 0, 9)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        (void)kit_run(kit, SQS_SEND_MESSAGE, &send);
+        break;
+    case 4:
+    case 5:
+    case 6:
+        out = kit_receive(kit, name, rng_between(rng, 1, 10), rng_between(rng, 0, 20));
+        for (uint32_t i = 0; out != NULL && i < out->messages.count; i++) {
+            struct str handle = out->messages.items[i].receipt_handle;
+            if (rng_between(rng, 0, 2) == 0) {
+                (void)kit_delete(kit, name, handle);
+            } else if (rng_between(rng, 0, 2) == 0) {
+                (void)kit_change(kit, name, handle, rng_between(rng, 0, 5));
+            }
+        }
+        break;
+    case 7:
+        (void)kit_hold(kit, name, (uint32_t)rng_between(rng, 1, 5));
+        break;
+    case 8:
+        kit->now_ms += rng_between(rng, 0, 20000);
+        kit_sweep(kit);
+        break;
+    default:
+        if (rng_between(rng, 0, 30) == 0) {
+            (void)kit_queue_action(kit, SQS_PURGE_QUEUE, name);
+        }
+        break;
+    }
+}
+
+/* What the rules say is true of every queue file, whatever was done to it. */
+static void test_sound_after_everything(void **state)
+{
+    struct kit *kit = *state;
+    struct report report;
+    struct rng rng;
+    const char *given = getenv("SLUICE_SEED");
+    int64_t seed = 1;
+    assert_int_equal(given == NULL ? 0 : str_to_i64(str_from(given), 0, INT64_MAX, &seed), 0);
+    rng_init(&rng, (uint64_t)seed);
+    (void)printf("seed %lld\n", (long long)seed);
+    assert_int_equal(kit_create(kit, "dead.fifo", "FifoQueue", "true", NULL), 0);
+    assert_int_equal(kit_create(kit, "jobs.fifo", "FifoQueue", "true", "ContentBasedDeduplication",
+                                "true", "MessageRetentionPeriod", "60", "RedrivePolicy",
+                                "{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:"
+                                "dead.fifo\",\"maxReceiveCount\":2}",
+                                NULL),
+                     0);
+    assert_int_equal(kit_set(kit, "jobs", "MessageRetentionPeriod", "90", "RedrivePolicy",
+                             "{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:"
+                             "dead\",\"maxReceiveCount\":2}",
+                             NULL),
+                     0);
+    for (int round = 0; round < 60; round++) {
+        for (int i = 0; i < 50; i++) {
+            operate(kit, &rng);
+        }
+        kit_close(kit);
+        if (verify(kit->path, &report) != 0) {
+            fail_msg("round %d: %s %s", round, report.e.text, report.text);
+        }
+        kit_open(kit);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sound, setup, teardown),
         cmocka_unit_test_setup_teardown(test_busy_and_missing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_rule, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sound_after_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_page, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

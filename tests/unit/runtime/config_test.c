@@ -378,6 +378,11 @@ static void test_texts(void **state)
     assert_true(config_name_is_valid(STR("aZ09_-")));
     assert_false(config_name_is_valid(STR("")));
     assert_false(config_name_is_valid(STR("a.b")));
+    assert_false(config_name_is_valid(STR("a.fifo")));
+    assert_true(config_queue_name_is_valid(STR("a.fifo")));
+    assert_true(config_queue_name_is_valid(STR("a")));
+    assert_false(config_queue_name_is_valid(STR(".fifo")));
+    assert_false(config_queue_name_is_valid(STR("a.fifo.fifo")));
 }
 
 int main(void)

@@ -161,6 +161,7 @@ static void test_defaults(void **state)
     assert_string_equal(s->sqs_api.account, "000000000000");
     assert_int_equal(s->sqs_api.access_keys.count, 0);
     assert_false(s->sqs_api.allow_anonymous);
+    assert_false(s->sqs_api.sixty_second_rules);
     assert_null(s->sqs_api.tls.cert_file);
     assert_string_equal(s->http.listen.items[0], "127.0.0.1:9325");
     assert_int_equal(s->log.level, LOG_LEVEL_INFO);
