@@ -45,6 +45,7 @@ struct app {
     struct credentials *credentials;
     struct delivery *delivery;
     struct sqs_api *sqs_api;
+    struct tls *sqs_tls; /* NULL: none */
     struct http_server *sqs_server, *health_server, *admin_server;
     struct admin admin;
     struct metric *start_time;
@@ -181,7 +182,8 @@ static int open_store(struct app *app, struct error *e)
     char path[PATH_MAX_BYTES];
     struct store_config config = {.path = path,
                                   .region = str_from(app->settings->sqs_api.region),
-                                  .account = str_from(app->settings->sqs_api.account)};
+                                  .account = str_from(app->settings->sqs_api.account),
+                                  .sixty_second_rules = app->settings->sqs_api.sixty_second_rules};
     int error;
 
     snprintf(path, sizeof(path), "%s/queue.db", app->data_dir);
@@ -379,13 +381,20 @@ static int build_servers(struct app *app, struct error *e)
     int error;
 
     app->sqs_api = build_sqs_api(app);
+    if (s->sqs_api.tls.cert_file != NULL) {
+        error = tls_new(s->sqs_api.tls.cert_file, s->sqs_api.tls.key_file, &app->sqs_tls, e);
+        if (error != 0) {
+            return error;
+        }
+    }
     app->admin = (struct admin){.callbacks = &callbacks,
                                 .context = app,
                                 .metrics = app->metrics,
                                 .sqs_api = app->sqs_api,
                                 .store = app->store};
     app->sqs_server = http_server_new(
-        app->loop, &(struct http_server_config){.body_max_bytes = SQS_API_BODY_MAX_BYTES},
+        app->loop,
+        &(struct http_server_config){.body_max_bytes = SQS_API_BODY_MAX_BYTES, .tls = app->sqs_tls},
         sqs_api_handle, app->sqs_api);
     app->health_server =
         http_server_new(app->loop, &(struct http_server_config){.connections_max = 64},
@@ -484,6 +493,7 @@ int app_run(const struct settings *settings, const char *data_dir, bool *unclean
     delivery_free(app.delivery);
     credentials_free(app.credentials);
     sqs_api_free(app.sqs_api);
+    tls_free(app.sqs_tls);
     sdnotify_free(app.sdnotify);
     process_metrics_free(app.process);
     metrics_free(app.metrics);

@@ -529,6 +529,27 @@ static void check_text(struct check *check, const char *where, const char *text,
     }
 }
 
+static void check_absolute(struct check *check, const char *where, const char *path)
+{
+    if (path != NULL && path[0] != '/') {
+        FAIL(check, where, "found \"%.100s\"; allowed: an absolute path, beginning with /", path);
+    }
+}
+
+/* Whether they are there and fit is for the start to see (`sluice check` looks as well). */
+static void check_tls(struct check *check)
+{
+    const char *cert_file = check->settings->sqs_api.tls.cert_file;
+    const char *key_file = check->settings->sqs_api.tls.key_file;
+    check_absolute(check, "sqs_api.tls.cert_file", cert_file);
+    check_absolute(check, "sqs_api.tls.key_file", key_file);
+    if (cert_file != NULL && key_file == NULL) {
+        FAIL(check, "sqs_api.tls.key_file", "not given; name the file with the certificate's key");
+    } else if (cert_file == NULL && key_file != NULL) {
+        FAIL(check, "sqs_api.tls.cert_file", "not given; name the file with the key's certificate");
+    }
+}
+
 static void check_process(struct check *check)
 {
     const struct settings *settings = check->settings;
@@ -546,10 +567,8 @@ static void check_process(struct check *check)
             FAIL(check, "aws.endpoint", "the URL cannot be used: %s", problem);
         }
     }
-    if (settings->data_dir != NULL && settings->data_dir[0] != '/') {
-        FAIL(check, "data_dir", "found \"%.100s\"; allowed: an absolute path, beginning with /",
-             settings->data_dir);
-    }
+    check_absolute(check, "data_dir", settings->data_dir);
+    check_tls(check);
 }
 
 int settings_resolve(struct settings *settings, struct error_list *errors)

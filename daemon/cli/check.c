@@ -1,6 +1,7 @@
 #include "sluice/cli/check.h"
 
 #include "options.h"
+#include "sluice/net/tls.h"
 
 #include <string.h>
 
@@ -72,6 +73,22 @@ static int check_good(const char *filename, const struct settings *settings, boo
     return EXIT_GOOD;
 }
 
+/* What only the files themselves can tell. */
+static int check_tls(const struct settings *settings, struct error_list *errors)
+{
+    struct tls *tls = NULL;
+    struct error e = {0};
+    if (settings->sqs_api.tls.cert_file == NULL) {
+        return 0;
+    }
+    int rc = tls_new(settings->sqs_api.tls.cert_file, settings->sqs_api.tls.key_file, &tls, &e);
+    if (rc != 0) {
+        rc = error_list_add(errors, rc, "sqs_api.tls", "%s %s", e.where, e.text);
+    }
+    tls_free(tls);
+    return rc;
+}
+
 static int check_file(const char *file, bool print)
 {
     struct error_list errors = {0};
@@ -79,7 +96,8 @@ static int check_file(const char *file, bool print)
     bool standard_input = strcmp(file, "-") == 0;
     const char *filename = standard_input ? "standard input" : file;
     int code = EXIT_REFUSED;
-    if (settings_load_file(standard_input ? "/dev/stdin" : file, &settings, &errors) == 0) {
+    if (settings_load_file(standard_input ? "/dev/stdin" : file, &settings, &errors) == 0 &&
+        check_tls(settings, &errors) == 0) {
         code = check_good(filename, settings, print);
     } else {
         cli_print_errors(stderr, "", filename, &errors);

@@ -22,6 +22,7 @@
 
 #define READ_MIN_BYTES     ((size_t)4096)
 #define READ_MAX_BYTES     ((size_t)256 * 1024)
+#define TLS_READ_BYTES     (TLS_RECORD_BYTES + READ_MIN_BYTES) /* a record also behind a request */
 #define KEPT_BUFFER_BYTES  ((size_t)16 * 1024) /* of an idle connection; more is given back */
 #define READ_AHEAD_BYTES   ((size_t)64 * 1024) /* beyond the largest request */
 #define OUT_BATCH_BYTES    ((size_t)64 * 1024) /* answers to pipelined requests sent together */
@@ -39,6 +40,7 @@ static int64_t state_timeout_ns(const struct connection *c, enum connection_stat
     case CONNECTION_IDLE:
     case CONNECTION_FLUSHING:
         return c->server->config.idle_timeout_ns;
+    case CONNECTION_HANDSHAKE:
     case CONNECTION_HEAD:
         return c->server->config.header_timeout_ns;
     case CONNECTION_BODY:
@@ -77,7 +79,8 @@ static bool is_reading(const struct connection *c)
 
 bool connection_is_idle(const struct connection *c)
 {
-    return c->state == CONNECTION_IDLE && c->pos == c->in.len && !has_output(c);
+    return c->state == CONNECTION_HANDSHAKE ||
+           (c->state == CONNECTION_IDLE && c->pos == c->in.len && !has_output(c));
 }
 
 static void connection_free(struct connection *c)
@@ -89,6 +92,7 @@ static void connection_free(struct connection *c)
     }
     buf_done(&c->in);
     buf_done(&c->out);
+    tls_session_free(c->tls);
     free(c);
     server_release(server);
 }
@@ -122,6 +126,9 @@ void connection_close(struct connection *c)
     loop_timer_clear(c->server->loop, &c->timer);
     list_remove(&c->server->connections, &c->node);
     uv_close((uv_handle_t *)&c->poll, on_handle_closed);
+    if (c->tls != NULL) {
+        tls_session_end(c->tls);
+    }
     (void)close(c->fd);
     server_accept_more(c->server);
     tell_closed(c);
@@ -132,6 +139,9 @@ static void close_gently(struct connection *c)
 {
     bool unread = c->linger || c->pos < c->in.len;
 
+    if (c->tls != NULL) {
+        tls_session_end(c->tls); /* before its side of the socket is shut */
+    }
     if (!unread || c->peer_done || shutdown(c->fd, SHUT_WR) != 0) {
         connection_close(c);
         return;
@@ -159,12 +169,19 @@ static void output_done(struct connection *c)
     }
 }
 
+static ssize_t send_some(struct connection *c)
+{
+    struct iovec iov = {c->out.ptr + c->out_sent, c->out.len - c->out_sent};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    return c->tls != NULL ? tls_session_write(c->tls, iov.iov_base, iov.iov_len)
+                          : sendmsg(c->fd, &message, MSG_NOSIGNAL);
+}
+
 static void flush_output(struct connection *c)
 {
     while (has_output(c)) {
-        struct iovec iov = {c->out.ptr + c->out_sent, c->out.len - c->out_sent};
-        struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-        ssize_t sent = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+        ssize_t sent = send_some(c);
         if (sent < 0 && errno == EINTR) {
             continue;
         }
@@ -174,7 +191,7 @@ static void flush_output(struct connection *c)
             }
             return;
         }
-        if (sent < 0) {
+        if (sent < 0 || (sent == 0 && c->tls != NULL)) {
             connection_close(c);
             return;
         }
@@ -201,8 +218,8 @@ static int64_t stamp_of(struct msghdr *message)
     return 0;
 }
 
-/* One recvmsg into the room at the end of `in`. False: nothing came, or the connection is gone. */
-static bool read_once(struct connection *c, size_t room)
+/* One recvmsg; what it says of the time goes to the connection. */
+static ssize_t receive_plain(struct connection *c, size_t room)
 {
     union {
         char bytes[CMSG_SPACE(sizeof(struct timespec))];
@@ -220,9 +237,20 @@ static bool read_once(struct connection *c, size_t room)
         got = recvmsg(c->fd, &message, 0);
     } while (got < 0 && errno == EINTR);
     if (got > 0) {
+        c->kernel_stamp_ns = c->server->config.kernel_stamps ? stamp_of(&message) : 0;
+    }
+    return got;
+}
+
+/* One read into the room at the end of `in`. False: nothing came, or the connection is gone. */
+static bool read_once(struct connection *c, size_t room)
+{
+    ssize_t got = c->tls != NULL ? tls_session_read(c->tls, c->in.ptr + c->in.len, room)
+                                 : receive_plain(c, room);
+
+    if (got > 0) {
         buf_commit(&c->in, (size_t)got);
         c->read_at = loop_now();
-        c->kernel_stamp_ns = c->server->config.kernel_stamps ? stamp_of(&message) : 0;
         return true;
     }
     if (got == 0) {
@@ -251,7 +279,8 @@ static size_t make_room(struct connection *c)
     size_t want = bytes_still_to_come(c);
     size_t limit = c->in.len < READ_MAX_BYTES ? c->in.len : READ_MAX_BYTES;
     want = want > limit ? limit : want;
-    want = want < READ_MIN_BYTES ? READ_MIN_BYTES : want;
+    size_t least = c->tls != NULL ? TLS_READ_BYTES : READ_MIN_BYTES;
+    want = want < least ? least : want;
     if (want > c->in.max_bytes - c->in.len) {
         want = c->in.max_bytes - c->in.len;
     }
@@ -267,7 +296,8 @@ static size_t room_ahead(const struct connection *c)
     if (c->server->config.kernel_stamps && c->pos < c->in.len) {
         return 0;
     }
-    return c->in.cap > c->in.len + 1 ? c->in.cap - c->in.len - 1 : 0;
+    size_t room = c->in.cap > c->in.len + 1 ? c->in.cap - c->in.len - 1 : 0;
+    return c->tls != NULL && room < TLS_RECORD_BYTES ? 0 : room;
 }
 
 static void read_request(struct connection *c)
@@ -381,7 +411,9 @@ static void parse_and_handle(struct connection *c)
 
 static void give_memory_back(struct connection *c)
 {
-    if (c->state == CONNECTION_IDLE && c->pos == c->in.len && c->in.cap > KEPT_BUFFER_BYTES) {
+    size_t kept = c->tls != NULL ? KEPT_BUFFER_BYTES + TLS_READ_BYTES : KEPT_BUFFER_BYTES;
+
+    if (c->state == CONNECTION_IDLE && c->pos == c->in.len && c->in.cap > kept) {
         buf_done(&c->in);
         c->start = c->pos = 0;
     }
@@ -452,10 +484,37 @@ void connection_resume(struct connection *c)
     connection_advance(c);
 }
 
+/* ---- TLS ---- */
+
+static void handshake(struct connection *c)
+{
+    switch (tls_session_handshake(c->tls)) {
+    case TLS_DONE:
+        set_state(c, CONNECTION_IDLE);
+        break;
+    case TLS_AGAIN:
+        break;
+    case TLS_PLAIN_HTTP: /* told so in its own language */
+        tls_session_free(c->tls);
+        c->tls = NULL;
+        refuse_request(c, 400, "this address speaks TLS: use https://\n");
+        connection_advance(c);
+        return;
+    case TLS_FAILED:
+        connection_close(c);
+        return;
+    }
+    update_poll(c);
+}
+
 /* ---- events ---- */
 
 static void on_writable(struct connection *c)
 {
+    if (c->state == CONNECTION_HANDSHAKE) {
+        handshake(c);
+        return;
+    }
     flush_output(c);
     if (c->state != CONNECTION_CLOSED && c->state != CONNECTION_LINGERING) {
         connection_advance(c);
@@ -465,10 +524,15 @@ static void on_writable(struct connection *c)
 static void on_readable(struct connection *c)
 {
     switch (c->state) {
+    case CONNECTION_HANDSHAKE:
+        handshake(c);
+        break;
     case CONNECTION_IDLE:
     case CONNECTION_HEAD:
     case CONNECTION_BODY:
-        read_request(c);
+        do { /* poll does not see what lies in the session */
+            read_request(c);
+        } while (is_reading(c) && c->tls != NULL && tls_session_has_more(c->tls));
         break;
     case CONNECTION_HANDLED:
         read_ahead(c);
@@ -503,6 +567,8 @@ static int wanted_events(const struct connection *c)
     int events = 0;
 
     switch (c->state) {
+    case CONNECTION_HANDSHAKE:
+        return tls_session_wants_write(c->tls) ? UV_WRITABLE : UV_READABLE;
     case CONNECTION_IDLE:
     case CONNECTION_HEAD:
     case CONNECTION_BODY:
@@ -570,13 +636,17 @@ void connection_open(struct http_server *server, int fd, bool is_unix, bool is_l
         server->config.header_max_bytes + server->config.body_max_bytes + READ_AHEAD_BYTES;
     int one = 1;
 
-    if (count >= (size_t)server->config.connections_max + OVER_CAPACITY_MORE) {
+    bool is_tls = server->config.tls != NULL && !is_unix;
+    /* Over capacity a plain client is told; a handshake would be work for nothing. */
+    if (count >= (size_t)server->config.connections_max + (is_tls ? 0 : OVER_CAPACITY_MORE)) {
         (void)close(fd);
         return;
     }
     struct connection *c = MEM_NEW(struct connection);
-    if (uv_poll_init(loop_uv(server->loop), &c->poll, fd) != 0) {
+    c->tls = is_tls ? tls_session_new(server->config.tls, fd) : NULL;
+    if ((is_tls && c->tls == NULL) || uv_poll_init(loop_uv(server->loop), &c->poll, fd) != 0) {
         (void)close(fd);
+        tls_session_free(c->tls);
         free(c);
         return;
     }
@@ -594,7 +664,7 @@ void connection_open(struct http_server *server, int fd, bool is_unix, bool is_l
     request_begin(c);
     server->handle_count++;
     list_push(&server->connections, &c->node);
-    set_state(c, CONNECTION_IDLE);
+    set_state(c, is_tls ? CONNECTION_HANDSHAKE : CONNECTION_IDLE);
     if (count >= server->config.connections_max) {
         refuse_over_capacity(c);
     } else {

@@ -11,10 +11,13 @@
 
 #include "sluice/net/http_server.h"
 
+#include "tls.h"
+
 #include <llhttp.h>
 #include <sys/types.h>
 
 /*
+ * HANDSHAKE  of TLS; what comes is not yet HTTP
  * IDLE       no byte of a request yet
  * HEAD       some of a request's head
  * BODY       the head, and some of the body
@@ -26,6 +29,7 @@
  * answered
  */
 #define CONNECTION_STATE_MAP(XX)                                                                   \
+    XX(HANDSHAKE)                                                                                  \
     XX(IDLE)                                                                                       \
     XX(HEAD)                                                                                       \
     XX(BODY)                                                                                       \
@@ -71,6 +75,7 @@ struct connection {
     struct list_node resume_node; /* on server->resume */
     uv_poll_t poll;
     int fd;
+    struct tls_session *tls; /* NULL: plain */
     int poll_mask;
     enum connection_state state;
     bool handle_closed;

@@ -389,6 +389,7 @@ int request_view(struct connection *c)
         .header_count = r->header_count,
         .body = r->body.len > 0 ? span_str(c, r->body) : (struct str){"", 0},
         .from_unix_socket = c->is_unix,
+        .is_tls = c->tls != NULL,
         .peer_is_loopback = c->is_loopback,
         .received_at = c->read_at,
         .kernel_stamp_ns = c->kernel_stamp_ns,

@@ -15,6 +15,12 @@
 #define RESERVED_SEQUENCES   65536 /* what a restart skips at the most */
 #define TOKEN_WIDE           (INT64_C(1) << 62)
 
+struct deleted {
+    struct list_node node;
+    int64_t at;
+    char name[SQS_QUEUE_NAME_MAX + 1];
+};
+
 struct undo {
     struct list_node node;
     enum undo_kind kind;
@@ -312,6 +318,49 @@ void engine_undo_add(struct engine *engine, enum undo_kind kind, struct queue *q
     }
 }
 
+void engine_forget_deleted(struct engine *engine, int64_t until)
+{
+    struct list_node *node;
+    while ((node = list_first(&engine->deleted)) != NULL &&
+           LIST_ENTRY(node, struct deleted, node)->at <= until) {
+        list_remove(&engine->deleted, node);
+        free(LIST_ENTRY(node, struct deleted, node));
+    }
+}
+
+static void remember_deleted(struct engine *engine, const struct queue *queue)
+{
+    engine_forget_deleted(engine, engine->now - ENGINE_RULE_MS);
+    if (!engine->sixty_second_rules || engine->deleted.count >= ENGINE_QUEUES_MAX) {
+        return;
+    }
+    struct deleted *deleted = MEM_NEW(struct deleted);
+    deleted->at = engine->now;
+    str_copy(deleted->name, sizeof(deleted->name), queue_name(queue));
+    list_push(&engine->deleted, &deleted->node);
+}
+
+bool engine_is_recently_deleted(const struct engine *engine, struct str name)
+{
+    LIST_FOR(&engine->deleted, node)
+    {
+        const struct deleted *deleted = LIST_ENTRY(node, struct deleted, node);
+        if (engine->now < deleted->at + ENGINE_RULE_MS &&
+            str_equal(str_from(deleted->name), name)) {
+            return true;
+        }
+    }
+    LIST_FOR(&engine->undo, node) /* in this transaction */
+    {
+        const struct undo *undo = LIST_ENTRY(node, struct undo, node);
+        if (engine->sixty_second_rules && undo->kind == UNDO_DELETED &&
+            str_equal(queue_name(undo->queue), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void undo_apply(struct engine *engine, struct undo *undo)
 {
     struct queue *queue = undo->queue;
@@ -339,6 +388,7 @@ static void undo_forget(struct engine *engine, struct undo *undo)
     if (undo->kind == UNDO_DEFINITION) {
         queue_definition_free(undo->definition);
     } else if (undo->kind == UNDO_DELETED) {
+        remember_deleted(engine, undo->queue);
         if (engine->queue_gone != NULL) {
             engine->queue_gone(engine->context, undo->queue);
         }

@@ -26,6 +26,7 @@
 struct engine_config {
     const char *path;
     struct str region, account; /* copied */
+    bool sixty_second_rules;
     wall_ms wall;
     mono_ns now;
 };
@@ -47,11 +48,13 @@ struct engine {
     int64_t next_task;      /* lease time of the next step of a move task (lower bound) */
     int64_t clock_stored;   /* lease time in the file */
     int64_t changes_before; /* rows changed when the transaction began */
-    uint64_t moves;         /* messages that went to another queue */
-    uint64_t generation;    /* changes when a queue comes or goes */
-    bool started;           /* open to the end: closing it may write */
-    bool has_given_up;      /* there are spaces to empty */
-    bool refuses_messages;  /* disk nearly full: room is left for receives and deletes */
+    bool sixty_second_rules;
+    struct list deleted;   /* names of queues deleted in the last minute, when the rules hold */
+    uint64_t moves;        /* messages that went to another queue */
+    uint64_t generation;   /* changes when a queue comes or goes */
+    bool started;          /* open to the end: closing it may write */
+    bool has_given_up;     /* there are spaces to empty */
+    bool refuses_messages; /* disk nearly full: room is left for receives and deletes */
     uint8_t random[ENGINE_RANDOM_BYTES];
     size_t random_used;
     void (*queue_gone)(void *context, struct queue *queue); /* before a deleted queue is freed */

@@ -49,6 +49,12 @@ void engine_undo_add(struct engine *engine, enum undo_kind kind, struct queue *q
 void engine_queue_free(struct queue *queue);
 void engine_queue_link(struct engine *engine, struct queue *queue);
 
+/* AWS's rules of sixty seconds, where they hold. A restart forgets what it was that they wait for.
+ */
+#define ENGINE_RULE_MS 60000
+bool engine_is_recently_deleted(const struct engine *engine, struct str name);
+void engine_forget_deleted(struct engine *engine, int64_t until); /* deleted up to then */
+
 /* The id of the queue's next row. Never given out again, whatever happens: old receipt handles and
  * sequence numbers name it. */
 SL_MUST_CHECK int engine_next_row(struct engine *engine, struct queue *queue, int64_t *ret);

@@ -248,6 +248,8 @@ int engine_open(struct engine *engine, const struct engine_config *config, struc
     list_init(&engine->touched);
     list_init(&engine->tasks);
     list_init(&engine->undo);
+    list_init(&engine->deleted);
+    engine->sixty_second_rules = config->sixty_second_rules;
     engine_random(engine, &seed, sizeof(seed));
     map_init(&engine->by_name, ENGINE_QUEUES_MAX, seed);
     str_copy(engine->region, sizeof(engine->region), config->region);
@@ -284,6 +286,7 @@ void engine_close(struct engine *engine)
         struct queue *queue = LIST_ENTRY(node, struct queue, node);
         engine_queue_free(queue);
     }
+    engine_forget_deleted(engine, QUEUE_NEVER);
     map_done(&engine->by_name);
     db_close(&engine->db);
 }

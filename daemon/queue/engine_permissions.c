@@ -28,7 +28,7 @@ int engine_add_permission(struct engine *engine, struct store_request *request)
     if (queue == NULL || sqs_validate_add_permission(in, &request->error) != 0) {
         return rc;
     }
-    struct str arn = sqs_arn_build(request->arena, str_from(engine->region),
+    struct str arn = sqs_arn_build(request->arena, engine_region(engine, request),
                                    str_from(engine->account), queue_name(queue));
     struct buf policy;
     buf_init(&policy, (size_t)4 * SQS_POLICY_MAX_BYTES);

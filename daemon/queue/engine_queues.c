@@ -146,15 +146,18 @@ int engine_create_queue(struct engine *engine, struct store_request *request)
         return 0;
     }
     queue_definition_parse(definition);
-    if (queue == NULL && engine->queues.count < ENGINE_QUEUES_MAX) {
-        return create(engine, request, definition);
-    }
     int rc = 0;
-    if (queue == NULL) {
+    if (queue != NULL) {
+        rc = create_again(engine, request, queue, definition);
+    } else if (engine_is_recently_deleted(engine, in->queue_name)) {
+        (void)sqs_error_set(&request->error, SQS_ERROR_QUEUE_DELETED_RECENTLY,
+                            "You must wait 60 seconds after deleting a queue before you can create "
+                            "another with the same name.");
+    } else if (engine->queues.count >= ENGINE_QUEUES_MAX) {
         (void)sqs_error_set(&request->error, SQS_ERROR_OVER_LIMIT, "There are %d queues already.",
                             ENGINE_QUEUES_MAX);
     } else {
-        rc = create_again(engine, request, queue, definition);
+        return create(engine, request, definition);
     }
     queue_definition_free(definition);
     return rc;
@@ -197,8 +200,20 @@ int engine_purge_queue(struct engine *engine, struct store_request *request)
     const struct sqs_queue_in *in = request->input;
     int rc;
     struct queue *queue = engine_request_queue(engine, request, in->queue_url, &rc);
-    if (queue == NULL || queue_total(queue) == 0) {
+    if (queue == NULL) {
         return rc;
+    }
+    if (engine->sixty_second_rules) {
+        if (engine->now < queue->state.purge_free) {
+            (void)sqs_error_set(&request->error, SQS_ERROR_PURGE_QUEUE_IN_PROGRESS,
+                                "Only one PurgeQueue operation on %s is allowed every 60 seconds.",
+                                queue->name);
+            return 0;
+        }
+        queue->state.purge_free = engine->now + ENGINE_RULE_MS;
+    }
+    if (queue_total(queue) == 0) {
+        return 0;
     }
     engine_undo_add(engine, UNDO_SPACE, queue);
     rc = give_up_space(engine, queue);

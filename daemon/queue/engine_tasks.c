@@ -248,21 +248,15 @@ int engine_task_open(struct engine *engine, struct queue *queue)
 
 /* ---- the actions ---- */
 
-static struct queue *queue_of_arn(struct engine *engine, struct str text)
-{
-    struct sqs_arn arn;
-    if (sqs_arn_parse(text, &arn) != 0 || !str_equal(arn.region, str_from(engine->region)) ||
-        !str_equal(arn.account, str_from(engine->account))) {
-        return NULL;
-    }
-    return engine_queue(engine, arn.name);
-}
-
 /* Sets the error and returns NULL when there is no such queue. */
 static struct queue *find_resource(struct engine *engine, struct store_request *request,
-                                   struct str arn, const char *parameter)
+                                   struct str text, const char *parameter)
 {
-    struct queue *queue = queue_of_arn(engine, arn);
+    struct sqs_arn arn;
+    struct queue *queue = NULL;
+    if (sqs_arn_parse(text, &arn) == 0 && engine_arn_is_ours(engine, request, &arn)) {
+        queue = engine_queue(engine, arn.name);
+    }
     if (queue == NULL) {
         (void)sqs_error_set(&request->error, SQS_ERROR_RESOURCE_NOT_FOUND,
                             "The resource that you specified for the %s parameter doesn't exist.",
@@ -405,8 +399,8 @@ static bool describe(const struct engine *engine, struct store_request *request,
         ok = ret->task_handle.ptr != NULL;
     }
     if (ok && destination.ptr != NULL) {
-        ret->destination_arn =
-            sqs_arn_build(arena, str_from(engine->region), str_from(engine->account), destination);
+        ret->destination_arn = sqs_arn_build(arena, engine_region(engine, request),
+                                             str_from(engine->account), destination);
         ok = ret->destination_arn.ptr != NULL;
     }
     if (ok && failure.ptr != NULL) {

@@ -54,6 +54,7 @@ struct queue_state {
     int64_t next_expiry; /* no message outlives its retention before this (lower bound) */
     int64_t reserved;    /* sequences below may be given out: the file says they are used */
     int64_t sweep_from;  /* row to go on from; 0: from the first */
+    int64_t purge_free;  /* lease time from which it may be purged, where AWS's rules hold */
     struct queue_task task;
     struct queue_task_end task_end;
     uint64_t sent, received, deleted, dead_lettered, expired; /* since start */

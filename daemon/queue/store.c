@@ -214,6 +214,7 @@ int store_open(struct loop *loop, const struct store_config *config, struct stor
         .path = config->path,
         .region = config->region,
         .account = config->account,
+        .sixty_second_rules = config->sixty_second_rules,
         .wall = loop_wall(),
         .now = loop_now(),
     };

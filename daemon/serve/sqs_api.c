@@ -3,6 +3,7 @@
 #include "sluice/base/digest.h"
 #include "sluice/sqs/arn.h"
 #include "sluice/sqs/codec.h"
+#include "sluice/sqs/move_task.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,12 +239,13 @@ static bool is_host_text(struct str host)
 static struct str endpoint_of(struct call *call)
 {
     struct str host = is_host_text(call->http->host) ? call->http->host : STR("localhost");
-    size_t size = host.len + sizeof("http://");
+    const char *scheme = call->http->is_tls ? "https" : "http";
+    size_t size = host.len + sizeof("https://");
     char *text = arena_alloc(&call->arena, size);
     if (text == NULL) {
         return STR("http://localhost");
     }
-    int len = snprintf(text, size, "http://%.*s", STR_FMT(host));
+    int len = snprintf(text, size, "%s://%.*s", scheme, STR_FMT(host));
     return (struct str){text, (size_t)len};
 }
 
@@ -276,8 +278,23 @@ static int decode(struct call *call, struct str form, void **ret)
     return rc == SQS_OK && info->on_queue ? complete_queue_url(call, *ret) : rc;
 }
 
+static struct str name_in_arn(struct str text)
+{
+    struct sqs_arn arn;
+    return sqs_arn_parse(text, &arn) == ERR_OK ? arn.name : SQS_ACCESS_EVERY_QUEUE;
+}
+
+static struct str name_in_task_handle(struct call *call, struct str text)
+{
+    struct sqs_move_handle handle;
+    struct sqs_error e;
+    return sqs_move_handle_read(text, &call->arena, &handle, &e) == SQS_OK
+               ? name_in_arn(handle.source_arn)
+               : SQS_ACCESS_EVERY_QUEUE;
+}
+
 /* The queue that the action is about, by name. An action that is not here may be about any. */
-static struct str queue_of(const struct call *call, const void *input)
+static struct str queue_of(struct call *call, const void *input)
 {
     struct sqs_queue_ref ref;
     struct str text;
@@ -288,6 +305,13 @@ static struct str queue_of(const struct call *call, const void *input)
         return ((const struct sqs_create_queue_in *)input)->queue_name;
     case SQS_GET_QUEUE_URL:
         return ((const struct sqs_get_queue_url_in *)input)->queue_name;
+    case SQS_START_MESSAGE_MOVE_TASK:
+        return name_in_arn(((const struct sqs_start_move_task_in *)input)->source_arn);
+    case SQS_LIST_MESSAGE_MOVE_TASKS:
+        return name_in_arn(((const struct sqs_list_move_tasks_in *)input)->source_arn);
+    case SQS_CANCEL_MESSAGE_MOVE_TASK:
+        return name_in_task_handle(
+            call, ((const struct sqs_task_handle *)input)->task_handle);
     default:
         break;
     }
@@ -296,6 +320,22 @@ static struct str queue_of(const struct call *call, const void *input)
     }
     memcpy(&text, input, sizeof(text));
     return sqs_queue_url_parse(text, &ref) == ERR_OK ? ref.name : SQS_ACCESS_EVERY_QUEUE;
+}
+
+/* A move task also sends, to the queue that it names: without one, back to where each came from. */
+static int authorize(struct call *call, const void *input)
+{
+    const struct sqs_access *access = &call->api->access;
+    int rc = sqs_access_authorize(access, call->key, call->action, queue_of(call, input),
+                                  &call->error);
+    if (rc == SQS_OK && call->action == SQS_START_MESSAGE_MOVE_TASK) {
+        struct str to = ((const struct sqs_start_move_task_in *)input)->destination_arn;
+        if (to.ptr != NULL) {
+            rc = sqs_access_authorize(access, call->key, SQS_SEND_MESSAGE, name_in_arn(to),
+                                      &call->error);
+        }
+    }
+    return rc;
 }
 
 void sqs_call_bound_answer(struct call *call)
@@ -355,8 +395,7 @@ static void begin_action(struct call *call, struct str form)
     int rc = decode(call, form, &input);
     if (rc == SQS_OK) {
         SL_ASSERT(input != NULL);
-        rc = sqs_access_authorize(&call->api->access, call->key, call->action,
-                                  queue_of(call, input), &call->error);
+        rc = authorize(call, input);
     }
     if (rc != SQS_OK) {
         sqs_call_refuse(call);

@@ -150,7 +150,7 @@ void sqs_peek_write_json_error(const struct call *call, struct buf *body)
 static int read_queue(struct call *call, struct str form, struct str *ret_region)
 {
     struct sqs_queue_ref ref = {0};
-    struct str url = STR_NONE;
+    struct str url;
     struct str rest = call->http->path;
     rest.ptr += PATH.len;
     rest.len -= PATH.len;

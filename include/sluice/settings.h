@@ -98,6 +98,10 @@ struct settings {
         char *region, *account;
         SETTINGS_ARRAY(struct access_key_settings) access_keys;
         bool allow_anonymous;
+        bool sixty_second_rules;
+        struct {
+            char *cert_file, *key_file; /* both or none (NULL): absolute paths */
+        } tls;
     } sqs_api;
     struct {
         struct config_strings listen; /* health and metrics; may be empty */

@@ -216,7 +216,7 @@ class Cli:
                                "--cli-input-json", json.dumps(members)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, timeout=120)
         if done.returncode != 0:
-            found = re.search(r"An error occurred \(([\w.]+)\) when calling the \w+ operation: (.*)", done.stderr, re.S)
+            found = re.search(r"An error occurred \(([\w.]+)\) when calling the \w+ operation(?: \(reached max retries: 0\))?: (.*)", done.stderr, re.S)
             assert found, (action, done.stderr)
             raise SqsError(found[1], plain_message(found[2].strip()))
         return json.loads(done.stdout) if done.stdout.strip() else {}

@@ -101,7 +101,7 @@ def redriven(daemon, suffix="", **attributes):
     return source, dead, policy["deadLetterTargetArn"]
 
 
-def pending_dead_letters_and_redrive_wake():
+def test_dead_letters_and_redrive_wake():
     daemon, never = begin()
     source, dead, arn = redriven(daemon)
     daemon.sqs("SendMessage", QueueUrl=source, MessageBody="x")
@@ -115,7 +115,7 @@ def pending_dead_letters_and_redrive_wake():
     end(daemon, never)
 
 
-def pending_fifo_groups_wake():
+def test_fifo_groups_wake():
     """A group that is locked comes free by a delete, by a visibility of 0, by its timeout."""
     daemon, never = begin()
     url = daemon.sqs("CreateQueue", QueueName="q.fifo", Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true"})["QueueUrl"]

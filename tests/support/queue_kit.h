@@ -28,6 +28,7 @@ struct kit {
     bool groups_commits, in_transaction; /* as the store does: many operations to a commit */
     int64_t now_ms; /* since the start of the test; the engine sees KIT_WALL + now_ms */
     int64_t wall_step_ms;
+    bool sixty_second_rules;      /* from the next opening on */
     const char *region;           /* of the requests; NULL: they name none */
     struct arena arena;           /* of the answers, freed at the end */
     struct store_request request; /* of the last call */
@@ -65,6 +66,7 @@ static inline int kit_try_open(struct kit *kit, struct error *e)
         .account = STR(KIT_ACCOUNT),
         .wall = KIT_WALL + kit->now_ms + kit->wall_step_ms,
         .now = kit->now_ms * NS_PER_MS,
+        .sixty_second_rules = kit->sixty_second_rules,
     };
     int rc = engine_open(&kit->engine, &config, e);
     kit->is_open = rc == 0;

@@ -1,5 +1,5 @@
 /*
- * http_server: HTTP/1.1 server over TCP and Unix sockets, parsed by llhttp.
+ * http_server: HTTP/1.1 server over TCP (with TLS, if wanted) and Unix sockets, parsed by llhttp.
  *
  * A server has listeners; each parsed request comes whole (header and body bounded) to one handler,
  * which answers now or later, exactly once, with http_respond(). Requests of one connection are
@@ -16,6 +16,7 @@
 #include "sluice/base/clock.h"
 #include "sluice/base/err.h"
 #include "sluice/base/str.h"
+#include "sluice/net/tls.h"
 #include "sluice/runtime/loop.h"
 
 #include <stdbool.h>
@@ -39,6 +40,9 @@ struct http_server_config {
     /* SO_TIMESTAMPNS: the request knows when its last segment arrived. The kernel begins to stamp
      * some 100 ms after the first listener asks for it. */
     bool kernel_stamps;
+    /* Connections over TCP speak TLS and nothing else; a handshake has header_timeout_ns. Unix
+     * sockets do not. NULL: none does. Borrowed until the server has closed; without stamps. */
+    struct tls *tls;
 };
 
 /* A whole request. Strings are valid until http_respond(). */
@@ -50,6 +54,7 @@ struct http_request_view {
     uint32_t header_count;
     struct str body;
     bool from_unix_socket;
+    bool is_tls;
     bool peer_is_loopback;   /* also for a Unix socket */
     mono_ns received_at;     /* clock read after the last byte was read */
     int64_t kernel_stamp_ns; /* CLOCK_REALTIME ns of the segment that completed it; 0 when off */

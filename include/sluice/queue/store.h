@@ -27,6 +27,7 @@ struct store;
 struct store_config {
     const char *path;           /* of the database file */
     struct str region, account; /* of ARNs */
+    bool sixty_second_rules;    /* AWS's: one purge a minute, a deleted name is free after one */
 };
 
 /* Opens or creates the file, migrates, releases what a dead process held, starts the thread. Takes

@@ -329,6 +329,70 @@ static void test_attributes_of_fifo_queues(void **state)
                              "of queue as the source.");
 }
 
+/* ---- sixty seconds ---- */
+
+#define DELETED_TEXT                                                                               \
+    "You must wait 60 seconds after deleting a queue before you can create another with the same " \
+    "name."
+
+static void test_sixty_second_rules(void **state)
+{
+    struct kit *kit = *state;
+    /* They do not hold by themselves. */
+    assert_int_equal(kit_queue_action(kit, SQS_PURGE_QUEUE, "jobs"), 0);
+    assert_int_equal(kit_queue_action(kit, SQS_PURGE_QUEUE, "jobs"), 0);
+    assert_int_equal(kit_queue_action(kit, SQS_DELETE_QUEUE, "jobs"), 0);
+    assert_int_equal(kit_create(kit, "jobs", NULL), 0);
+
+    kit->sixty_second_rules = true;
+    kit_reopen(kit);
+    assert_int_equal(kit_queue_action(kit, SQS_PURGE_QUEUE, "jobs"), 0);
+    kit->now_ms += 59999;
+    assert_int_equal(kit_send(kit, "jobs", "x", -1), 0);
+    expect_error(kit, kit_queue_action(kit, SQS_PURGE_QUEUE, "jobs"),
+                 SQS_ERROR_PURGE_QUEUE_IN_PROGRESS,
+                 "Only one PurgeQueue operation on jobs is allowed every 60 seconds.");
+    assert_int_equal(kit_visible(kit, "jobs"), 1);
+    kit->now_ms += 1;
+    assert_int_equal(kit_queue_action(kit, SQS_PURGE_QUEUE, "jobs"), 0);
+    assert_int_equal(kit_visible(kit, "jobs"), 0);
+
+    assert_int_equal(kit_queue_action(kit, SQS_DELETE_QUEUE, "jobs"), 0);
+    kit->now_ms += 59999;
+    expect_error(kit, kit_create(kit, "jobs", NULL), SQS_ERROR_QUEUE_DELETED_RECENTLY,
+                 DELETED_TEXT);
+    assert_int_equal(kit_create(kit, "other", NULL), 0);
+    kit->now_ms += 1;
+    assert_int_equal(kit_create(kit, "jobs", NULL), 0);
+    assert_int_equal(kit_queue_action(kit, SQS_DELETE_QUEUE, "jobs"),
+                     0); /* one name is waited for */
+}
+
+static void test_sixty_second_rules_and_transactions(void **state)
+{
+    struct kit *kit = *state;
+    kit->sixty_second_rules = true;
+    kit_reopen(kit);
+    struct sqs_queue_in named = {.queue_url = kit_url(kit, "jobs")};
+    struct sqs_create_queue_in create = {.queue_name = STR("jobs")};
+    struct store_request requests[] = {
+        {.action = SQS_PURGE_QUEUE, .input = &named, .arena = &kit->arena},
+        {.action = SQS_DELETE_QUEUE, .input = &named, .arena = &kit->arena},
+        {.action = SQS_CREATE_QUEUE, .input = &create, .arena = &kit->arena},
+    };
+    kit_begin(kit);
+    for (size_t i = 0; i < SL_COUNT(requests); i++) {
+        assert_int_equal(engine_run(&kit->engine, &requests[i]), 0);
+    }
+    assert_int_equal(requests[1].error.code, 0);
+    assert_int_equal(requests[2].error.code, SQS_ERROR_QUEUE_DELETED_RECENTLY);
+    engine_rollback(&kit->engine);
+    /* Neither happened. */
+    assert_int_equal(kit_queue_action(kit, SQS_PURGE_QUEUE, "jobs"), 0);
+    assert_int_equal(kit_queue_action(kit, SQS_DELETE_QUEUE, "jobs"), 0);
+    assert_int_equal(kit_create(kit, "jobs", NULL), SQS_ERROR_QUEUE_DELETED_RECENTLY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +405,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_dead_letter_sources, setup, teardown),
         cmocka_unit_test_setup_teardown(test_encryption, setup, teardown),
         cmocka_unit_test_setup_teardown(test_attributes_of_fifo_queues, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sixty_second_rules, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sixty_second_rules_and_transactions, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -390,6 +390,41 @@ static void test_long_poll_woken_by_dead_letter(void **state)
     call_free(call);
 }
 
+static void on_peek(void *context, struct store_peek *peek)
+{
+    struct fixture *f = context;
+    (void)peek;
+    f->done++;
+}
+
+static void test_peek(void **state)
+{
+    struct fixture *f = *state;
+    struct sqs_message messages[4];
+    struct arena arena;
+    arena_init(&arena, 100000);
+    assert_int_equal(run(f, SQS_CREATE_QUEUE, &create_jobs), 0);
+    struct sqs_send_message_in in = send_in("looked at", -1);
+    assert_int_equal(run(f, SQS_SEND_MESSAGE, &in), 0);
+    struct store_peek peek = {.queue = url,
+                              .arena = &arena,
+                              .messages = messages,
+                              .max = 4,
+                              .done = on_peek,
+                              .context = f};
+    for (int i = 0; i < 2; i++) {
+        uint32_t before = f->done;
+        peek.count = 0;
+        store_peek(f->store, &peek);
+        assert_int_equal(f->done, before);
+        run_until(f, &f->done, before + 1);
+        assert_int_equal(peek.error, 0);
+        assert_int_equal(peek.count, 1);
+        assert_true(str_equal(messages[0].body, STR("looked at")));
+    }
+    arena_done(&arena);
+}
+
 /* The task works between operations, by itself, and wakes those who wait where its messages go. */
 static void test_long_poll_woken_by_move_task(void **state)
 {
@@ -694,6 +729,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hold_and_settle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete_queue_wakes_waiters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_poll_woken_by_dead_letter, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_peek, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_poll_woken_by_move_task, setup, teardown),
         cmocka_unit_test_setup_teardown(test_close_answers_waiters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_group_commit, setup, teardown),

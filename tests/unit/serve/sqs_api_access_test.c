@@ -1,6 +1,8 @@
 /* Who may call and what: signatures, and the rights of keys. */
 #include "sqs_api_support.h"
 
+#include "sluice/sqs/move_task.h"
+
 static struct sqs_api_key keys[] = {{.id = {"AKIDONE", 7}, .secret = {"secret one", 10}},
                                     {.id = {"AKIDTWO", 7}, .secret = {"secret two", 10}}};
 
@@ -132,6 +134,61 @@ static void keys_have_rights(void **state)
     teardown(&f);
 }
 
+#define ARN(name) "arn:aws:sqs:us-east-1:000000000000:" name
+
+/* The queue of a move task is in ARNs; with a destination it sends there. */
+static void rights_on_move_tasks(void **state)
+{
+    (void)state;
+    static struct str actions[] = {{"*MessageMoveTask*", 17}};
+    static struct str queues[] = {{"dead", 4}, {"jobs", 4}};
+    struct sqs_api_key key = {.id = STR("AKIDONE"),
+                              .secret = STR("secret one"),
+                              .actions = {actions, 1, true},
+                              .queues = {queues, 2, true}};
+    const struct signing s = {
+        STR("AKIDONE"), STR("secret one"), STR("us-east-1"), STR("sqs"), NOW_MS, NULL};
+    struct fixture f;
+    struct sqs_task_handle started = {STR("h")};
+    struct sqs_list_move_tasks_out tasks = {0};
+    setup_with(&f, (struct sqs_api_config){.access_keys = &key, .access_key_count = 1});
+    submit_signed_action(&f, &s, "StartMessageMoveTask", "{\"SourceArn\":\"" ARN("dead") "\"}");
+    answer(&f, &started);
+    submit_signed_action(&f, &s, "ListMessageMoveTasks", "{\"SourceArn\":\"" ARN("dead") "\"}");
+    answer(&f, &tasks);
+    submit_signed_action(&f, &s, "ListMessageMoveTasks", "{\"SourceArn\":\"" ARN("other") "\"}");
+    expect_error(&f, 403, "000000000000:other because the queues ", "AccessDenied;Sender");
+    submit_signed_action(&f, &s, "StartMessageMoveTask", "{\"SourceArn\":\"nonsense\"}");
+    expect_error(&f, 403, "000000000000:* because the queues ", "AccessDenied;Sender");
+    submit_signed_action(&f, &s, "StartMessageMoveTask",
+                         "{\"SourceArn\":\"" ARN("dead") "\",\"DestinationArn\":\"" ARN(
+                             "jobs") "\"}");
+    expect_error(&f, 403, "sqs:SendMessage on resource: " ARN("jobs") " because the actions ",
+                 "AccessDenied;Sender");
+    submit_signed_action(&f, &s, "CancelMessageMoveTask", "{\"TaskHandle\":\"nonsense\"}");
+    expect_error(&f, 403, "000000000000:* because the queues ", "AccessDenied;Sender");
+    char body[512];
+    static const char *const sources[] = {ARN("dead"), ARN("other")};
+    for (size_t i = 0; i < SL_COUNT(sources); i++) {
+        struct arena arena;
+        struct sqs_cancel_move_task_out canceled = {.moved = {true, 1}};
+        arena_init(&arena, 4096);
+        struct str handle = sqs_move_handle_write(
+            &arena, STR("a1b2c3d4-0000-4000-8000-000000000000"), str_from(sources[i]));
+        (void)snprintf(body, sizeof(body), "{\"TaskHandle\":\"%.*s\"}", STR_FMT(handle));
+        submit_signed_action(&f, &s, "CancelMessageMoveTask", body);
+        if (i == 0) {
+            answer(&f, &canceled);
+            expect(&f, 200, "");
+        } else {
+            expect_error(&f, 403, "000000000000:other because the queues ", "AccessDenied;Sender");
+        }
+        arena_done(&arena);
+    }
+    assert_int_equal(f.store.submitted, 3);
+    teardown(&f);
+}
+
 /* ListQueues is about no queue: who may use it sees all of them. CreateQueue is about its own. */
 static void rights_by_name(void **state)
 {
@@ -249,6 +306,7 @@ int main(void)
         cmocka_unit_test(signed_requests),
         cmocka_unit_test(keys_have_rights),
         cmocka_unit_test(rights_by_name),
+        cmocka_unit_test(rights_on_move_tasks),
         cmocka_unit_test(unsigned_requests_with_keys),
         cmocka_unit_test(a_changed_body_is_refused),
         cmocka_unit_test(a_request_names_its_region),

@@ -1,7 +1,6 @@
 /*
  * sqs_api_support: the SQS API against a scripted store and a scripted HTTP side: this file defines
- * the functions of both that the API calls, so nothing of the real ones is linked. A request goes
- * in as structures, the answer is what http_respond() was given.
+ * the functions of the store that the API calls, so nothing of the real one is linked.
  */
 #ifndef SLUICE_TESTS_SQS_API_SUPPORT_H
 #define SLUICE_TESTS_SQS_API_SUPPORT_H
@@ -10,28 +9,13 @@
 
 #include "sluice/sqs/sigv4.h"
 #include "sluice/sqs/types.h"
+#include "support/http_kit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
-#define HEADERS_MAX 16
-#define NOW_MS      INT64_C(1795435200000) /* 20261123T120000Z */
-
-struct http_exchange {
-    struct http_header headers[HEADERS_MAX];
-    struct http_request_view view;
-    void (*on_close)(void *context);
-    void *on_close_context;
-    int responses, status;
-    char content_type[64], query_error[128], request_id[64];
-    struct buf body;
-};
+#define NOW_MS INT64_C(1795435200000) /* 20261123T120000Z */
 
 struct store {
     struct store_request *pending;
@@ -45,43 +29,7 @@ static inline wall_ms test_clock(void)
     return now_ms;
 }
 
-/* ---- the scripted sides ---- */
-
-struct str http_request_header(const struct http_request_view *request, const char *name)
-{
-    for (uint32_t i = 0; i < request->header_count; i++) {
-        if (str_equal_nocase(request->headers[i].name, str_from(name))) {
-            return request->headers[i].value;
-        }
-    }
-    return STR_NONE;
-}
-
-void http_exchange_on_close(struct http_exchange *exchange, void (*callback)(void *context),
-                            void *context)
-{
-    exchange->on_close = callback;
-    exchange->on_close_context = context;
-}
-
-void http_respond(struct http_exchange *exchange, const struct http_response *response)
-{
-    exchange->responses++;
-    exchange->status = response->status;
-    str_copy(exchange->content_type, sizeof(exchange->content_type),
-             str_from(response->content_type));
-    for (uint32_t i = 0; i < response->header_count; i++) {
-        const struct http_header *header = &response->headers[i];
-        if (str_equal(header->name, STR("x-amzn-query-error"))) {
-            str_copy(exchange->query_error, sizeof(exchange->query_error), header->value);
-        } else {
-            assert_true(str_equal(header->name, STR("x-amzn-RequestId")));
-            str_copy(exchange->request_id, sizeof(exchange->request_id), header->value);
-        }
-    }
-    buf_init(&exchange->body, (size_t)32 << 20);
-    assert_int_equal(buf_add(&exchange->body, response->body), 0);
-}
+/* ---- the scripted store ---- */
 
 void store_submit(struct store *store, struct store_request *request)
 {
@@ -140,27 +88,12 @@ static inline void teardown(struct fixture *f)
 static inline void begin(struct fixture *f, const char *method, const char *target,
                          const char *body)
 {
-    struct http_exchange *x = &f->exchange;
-    buf_done(&x->body);
-    *x = (struct http_exchange){0};
-    struct str rest = str_from(target);
-    struct str path;
-    (void)str_next(&rest, '?', &path);
-    x->view = (struct http_request_view){.method = str_from(method),
-                                         .target = str_from(target),
-                                         .path = path,
-                                         .query = rest,
-                                         .host = STR("localhost:9324"),
-                                         .headers = x->headers,
-                                         .body = str_from(body)};
-    x->headers[x->view.header_count++] = (struct http_header){STR("Host"), x->view.host};
+    exchange_begin(&f->exchange, method, target, body);
 }
 
 static inline void header(struct fixture *f, const char *name, const char *value)
 {
-    struct http_exchange *x = &f->exchange;
-    assert_true(x->view.header_count < HEADERS_MAX);
-    x->headers[x->view.header_count++] = (struct http_header){str_from(name), str_from(value)};
+    exchange_header(&f->exchange, name, value);
 }
 
 static inline void submit(struct fixture *f)
@@ -231,7 +164,7 @@ struct signing {
 /* Adds X-Amz-Date and Authorization to the request that was begun. */
 static inline void sign(struct fixture *f, const struct signing *s, struct buf *out, char date[17])
 {
-    struct sigv4_header headers[HEADERS_MAX];
+    struct sigv4_header headers[HTTP_KIT_HEADERS_MAX];
     sigv4_date(s->at, date);
     header(f, "X-Amz-Date", date);
     if (s->token != NULL) {

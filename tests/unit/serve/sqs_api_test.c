@@ -320,6 +320,20 @@ static void a_host_is_not_believed_blindly(void **state)
     teardown(&f);
 }
 
+static void queue_urls_say_how_the_client_came(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    begin(&f, "GET", "/?Action=ListQueues", "");
+    f.exchange.view.is_tls = true;
+    submit(&f);
+    assert_true(str_equal(f.store.pending->endpoint, STR("https://localhost:9324")));
+    struct sqs_list_queues_out out = {0};
+    answer(&f, &out);
+    teardown(&f);
+}
+
 /* ---- metrics ---- */
 
 struct found {
@@ -390,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_message_is_too_large_to_answer),
         cmocka_unit_test(no_web_page_and_no_foreign_host),
         cmocka_unit_test(a_host_is_not_believed_blindly),
+        cmocka_unit_test(queue_urls_say_how_the_client_came),
         cmocka_unit_test(requests_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,6 +91,19 @@ static void test_refused(void **state)
     assert_non_null(strstr(end.err, "/nonexistent: cannot be read: not found"));
 }
 
+/* The files that the configuration names are looked at, too. */
+static void test_tls(void **state)
+{
+    (void)state;
+    struct ending end;
+    check(&end, "--config", VECTORS "good/tls.json", NULL);
+    assert_int_equal(end.code, 3);
+    assert_string_equal(end.out, "");
+    assert_non_null(strstr(end.err, "sqs_api.tls: /etc/sluice/tls/cert.pem cannot be read: not "
+                                    "found; check the path and its rights\n"));
+    assert_non_null(strstr(end.err, "refused: 1 error\n"));
+}
+
 static void test_usage(void **state)
 {
     (void)state;
@@ -131,9 +144,9 @@ static void test_example(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_usage),   cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_good),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_tls),      cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_warnings), cmocka_unit_test(test_example),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

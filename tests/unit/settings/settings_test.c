@@ -161,6 +161,8 @@ static void test_defaults(void **state)
     assert_string_equal(s->sqs_api.account, "000000000000");
     assert_int_equal(s->sqs_api.access_keys.count, 0);
     assert_false(s->sqs_api.allow_anonymous);
+    assert_false(s->sqs_api.sixty_second_rules);
+    assert_null(s->sqs_api.tls.cert_file);
     assert_string_equal(s->http.listen.items[0], "127.0.0.1:9325");
     assert_int_equal(s->log.level, LOG_LEVEL_INFO);
     assert_int_equal(s->log.format, LOG_FORMAT_AUTO);
@@ -241,6 +243,15 @@ static void test_resolved(void **state)
     assert_int_equal(key[1].actions.count, 2);
     assert_string_equal(key[1].actions.items[1], "GetQueueUrl");
     assert_string_equal(key[1].queues.items[0], "jobs");
+    settings_free(s);
+}
+
+static void test_tls(void **state)
+{
+    (void)state;
+    struct settings *s = load_file(GOOD "/tls.json");
+    assert_string_equal(s->sqs_api.tls.cert_file, "/etc/sluice/tls/cert.pem");
+    assert_string_equal(s->sqs_api.tls.key_file, "/etc/sluice/tls/key.pem");
     settings_free(s);
 }
 
@@ -422,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_design_example),
         cmocka_unit_test(test_resolved),
+        cmocka_unit_test(test_tls),
         cmocka_unit_test(test_derived_defaults),
         cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_example_is_current),
