@@ -119,11 +119,11 @@ def fill_file(path, messages, groups, visible_at):
     numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :{}) "
     if groups:
         db.execute(numbers.format("groups") + "INSERT OR IGNORE INTO groups (space, due_at, name) SELECT :space, :now, 'group-' || i FROM n", values)
-    group = "(SELECT id FROM groups WHERE space = :space AND name = 'group-' || i % :groups)" if groups else "0"
+    group = "(SELECT id FROM groups WHERE space = :space AND name = 'group-' || (i % :groups))" if groups else "0"
     db.execute(numbers.format("messages") + f"""INSERT INTO messages (id, lane, visible_at, receive_count, token, received_at,
         first_received_at, enqueued_at, sent_at, group_key, message_id, group_id, deduplication_id, body)
         SELECT :first + i, :lane, {visible_at}, :in_flight, 1 << 60, :now, :sent, :now, :sent, {group}, randomblob(16),
-        {"'group-' || i % :groups, 'd' || i" if groups else "NULL, NULL"}, printf('%.512c', 'x') FROM n""", values)
+        {"'group-' || (i % :groups), 'd' || i" if groups else "NULL, NULL"}, printf('%.512c', 'x') FROM n""", values)
     db.execute("DELETE FROM closings")  # counted at the next start, as after a crash
     db.commit()
     db.close()

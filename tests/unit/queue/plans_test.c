@@ -179,7 +179,7 @@ static void fill_file(struct kit *kit, int64_t messages, int64_t groups)
                            " %lld, %s, randomblob(16), %s, 'x' FROM n",
                    (long long)messages, space, groups > 0 ? -space : space, now, now, now, now,
                    (long long)KIT_WALL, groups > 0 ? "i % (SELECT count(*) FROM groups) + 1" : "0",
-                   groups > 0 ? "'group-' || i % (SELECT count(*) FROM groups), 'd' || i"
+                   groups > 0 ? "'group-' || (i % (SELECT count(*) FROM groups)), 'd' || i"
                               : "NULL, NULL");
     run_sql(handle, text);
     run_sql(handle, "COMMIT");
