@@ -57,6 +57,8 @@ struct store {
     struct backup backup;
 
     /* of the loop's thread */
+    struct list gathered; /* submitted in this turn of the loop: handed over together at its end */
+    struct loop_hook hand_over;
     struct loop_work completions, ended_work;
     void (*closed)(void *context);
     void *closed_context;
