@@ -210,6 +210,7 @@ static int scan_string(struct scan *s)
     for (;;) {
         const char *p = s->text + s->at;
         const char *end = s->text + s->len;
+        p += str_plain_prefix((struct str){p, (size_t)(end - p)});
         while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) {
             p++;
         }

@@ -296,6 +296,37 @@ size_t str_utf8_prefix(struct str s)
     return i;
 }
 
+#define EVERY_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* A bit of 0x80 is set for the lowest byte that is 0; above it there may be others. */
+static uint64_t zero_bytes(uint64_t word)
+{
+    return (word - EVERY_BYTE(1)) & ~word;
+}
+
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+size_t str_plain_prefix(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    size_t i = 0;
+    for (uint64_t word; s.len - i >= sizeof(word); i += sizeof(word)) {
+        memcpy(&word, p + i, sizeof(word));
+        uint64_t special = word | ((word - EVERY_BYTE(0x20)) & ~word) |
+                           zero_bytes(word ^ EVERY_BYTE('"')) | zero_bytes(word ^ EVERY_BYTE('\\'));
+        if ((special & EVERY_BYTE(0x80)) != 0) {
+            break;
+        }
+    }
+    while (i < s.len && is_plain(p[i])) {
+        i++;
+    }
+    return i;
+}
+
 bool str_is_utf8(struct str s)
 {
     return str_utf8_prefix(s) == s.len;

@@ -299,13 +299,22 @@ int file_open_unchanged(const char *path, sqlite3 **ret, struct error *e)
     return rc;
 }
 
+static int header_read(const char *path, struct glance *ret, struct error *e)
+{
+    int rc = glance_read(path, ret, e);
+    return rc == 0 ? header_check(path, ret, e) : rc;
+}
+
+int file_check_header(const char *path, struct error *e)
+{
+    struct glance glance = {.file_bytes = 0};
+    return header_read(path, &glance, e);
+}
+
 int file_check(const char *path, struct error *e)
 {
     struct glance glance = {.file_bytes = 0};
-    int rc = glance_read(path, &glance, e);
-    if (rc == 0) {
-        rc = header_check(path, &glance, e);
-    }
+    int rc = header_read(path, &glance, e);
     if (rc != 0) {
         return rc;
     }

@@ -74,13 +74,30 @@ static void refuse_closed(struct store *store, struct store_op *op)
 static void submit(struct store *store, struct store_op *op, enum op_kind kind)
 {
     *op = (struct store_op){.kind = kind};
+    list_push(&store->gathered, &op->node);
+}
+
+/*
+ * At the end of a turn: one lock and one signal for all that was submitted in it. Signalled by the
+ * first of them, the thread would sync that one alone while the others queue up behind.
+ */
+static void hand_over(void *context, mono_ns now)
+{
+    struct store *store = context;
+    struct list_node *node;
+    (void)now;
+    if (store->gathered.count == 0) {
+        return;
+    }
     pthread_mutex_lock(&store->mutex);
-    if (store->ended) {
-        refuse_closed(store, op);
-    } else {
-        list_push(&store->pending, &op->node);
-        if (store->pending.count == 1) {
-            pthread_cond_signal(&store->wake);
+    if (store->pending.count == 0 && !store->ended) {
+        pthread_cond_signal(&store->wake);
+    }
+    while ((node = list_pop(&store->gathered)) != NULL) {
+        if (store->ended) {
+            refuse_closed(store, op_of(node));
+        } else {
+            list_push(&store->pending, node);
         }
     }
     pthread_mutex_unlock(&store->mutex);
@@ -174,11 +191,13 @@ static void on_ended(void *context)
     struct store *store = context;
     void (*closed)(void *) = store->closed;
     void *closed_context = store->closed_context;
+    hand_over(store, 0);
     if (store->completions_posted) { /* submitted after the end, and refused: those go first */
         loop_post(store->loop, &store->ended_work);
         return;
     }
     (void)pthread_join(store->thread, NULL);
+    loop_hook_remove(store->loop, &store->hand_over);
     store_free(store);
     closed(closed_context);
 }
@@ -192,6 +211,8 @@ static struct store *store_new(struct loop *loop, const char *path)
     store->backup.fd = -1;
     store->completions = (struct loop_work){.callback = on_completions, .context = store};
     store->ended_work = (struct loop_work){.callback = on_ended, .context = store};
+    store->hand_over = (struct loop_hook){.callback = hand_over, .context = store};
+    list_init(&store->gathered);
     list_init(&store->pending);
     list_init(&store->canceled);
     list_init(&store->completed);
@@ -226,6 +247,7 @@ int store_open(struct loop *loop, const struct store_config *config, struct stor
         store_free(store);
         return rc;
     }
+    loop_hook_add_last(loop, &store->hand_over);
     *ret = store;
     return 0;
 }
@@ -234,6 +256,7 @@ void store_close(struct store *store, void (*closed)(void *context), void *conte
 {
     store->closed = closed;
     store->closed_context = context;
+    hand_over(store, 0);
     pthread_mutex_lock(&store->mutex);
     store->closing = true;
     pthread_cond_signal(&store->wake);

@@ -28,7 +28,7 @@ struct loop {
     uint64_t timer_expiry_ms; /* in uv_now() time; 0: not armed */
     mono_ns round_now;        /* while due deadlines run, else INT64_MIN */
 
-    struct list hooks;
+    struct list hooks, last_hooks;
     struct list_node *next_hook; /* while hooks run: survives a hook that removes another */
 
     uv_mutex_t posted_lock;
@@ -97,11 +97,25 @@ static void arm_timer(struct loop *loop, mono_ns now)
     }
 }
 
+static void run_hooks(struct loop *loop, struct list *hooks)
+{
+    struct list_node *node = hooks->head.next;
+
+    while (node != &hooks->head) {
+        struct loop_hook *hook = LIST_ENTRY(node, struct loop_hook, node);
+        loop->next_hook = node->next;
+        hook->callback(hook->context, loop_now());
+        node = loop->next_hook;
+    }
+    loop->next_hook = NULL;
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
-    mono_ns now = loop_now();
 
+    run_hooks(loop, &loop->last_hooks);
+    mono_ns now = loop_now();
     measure_turn(loop, now);
     arm_timer(loop, now);
 }
@@ -125,19 +139,6 @@ static void run_deadlines(struct loop *loop)
     loop->round_now = INT64_MIN;
 }
 
-static void run_hooks(struct loop *loop)
-{
-    struct list_node *node = loop->hooks.head.next;
-
-    while (node != &loop->hooks.head) {
-        struct loop_hook *hook = LIST_ENTRY(node, struct loop_hook, node);
-        loop->next_hook = node->next;
-        hook->callback(hook->context, loop_now());
-        node = loop->next_hook;
-    }
-    loop->next_hook = NULL;
-}
-
 static void on_check(uv_check_t *check)
 {
     struct loop *loop = check->data;
@@ -145,7 +146,7 @@ static void on_check(uv_check_t *check)
     /* Before the hooks: what they ask for counts for the next turn. */
     (void)uv_idle_stop(&loop->idle);
     run_deadlines(loop);
-    run_hooks(loop);
+    run_hooks(loop, &loop->hooks);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -210,6 +211,7 @@ struct loop *loop_new(void)
     uv_unref((uv_handle_t *)&loop->timer);
     heap_init(&loop->deadlines);
     list_init(&loop->hooks);
+    list_init(&loop->last_hooks);
     list_init(&loop->posted);
     loop->round_now = INT64_MIN;
     return loop;
@@ -270,7 +272,14 @@ void loop_timer_clear(struct loop *loop, struct loop_timer *timer)
 
 void loop_hook_add(struct loop *loop, struct loop_hook *hook)
 {
+    hook->last = false;
     list_push(&loop->hooks, &hook->node);
+}
+
+void loop_hook_add_last(struct loop *loop, struct loop_hook *hook)
+{
+    hook->last = true;
+    list_push(&loop->last_hooks, &hook->node);
 }
 
 void loop_hook_remove(struct loop *loop, struct loop_hook *hook)
@@ -278,7 +287,7 @@ void loop_hook_remove(struct loop *loop, struct loop_hook *hook)
     if (loop->next_hook == &hook->node) {
         loop->next_hook = hook->node.next;
     }
-    list_remove(&loop->hooks, &hook->node);
+    list_remove(hook->last ? &loop->last_hooks : &loop->hooks, &hook->node);
 }
 
 void loop_wake(struct loop *loop)

@@ -30,6 +30,10 @@ bool sqs_text_is_valid(struct str text)
         return true;
     }
     for (size_t i = 0; i < text.len; i++) {
+        i += str_plain_prefix((struct str){text.ptr + i, text.len - i});
+        if (i == text.len) {
+            break;
+        }
         unsigned char c = (unsigned char)text.ptr[i];
         if (c < 0x20 && c != '\t' && c != '\n' && c != '\r') {
             return false;

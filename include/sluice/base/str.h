@@ -42,6 +42,9 @@ SL_MUST_CHECK int str_to_bytes(struct str s, int64_t *ret_bytes);
 bool str_is_utf8(struct str s);
 /* How many leading bytes are well-formed UTF-8: s.len when all of it is. */
 size_t str_utf8_prefix(struct str s);
+/* How many of the first bytes are ASCII that needs no second look: no control character, quotation
+ * mark or backslash. Eight at a time. */
+size_t str_plain_prefix(struct str s);
 /* strncpy that always terminates; truncates. Returns dst. */
 char *str_copy(char *dst, size_t dst_size, struct str s);
 /* The whole of s, where '*' in the pattern stands for any run of bytes, also none. */

@@ -51,9 +51,13 @@ struct loop_hook {
     struct list_node node;
     void (*callback)(void *context, mono_ns now);
     void *context;
+    bool last; /* private: on which list it is */
 };
 void loop_hook_add(struct loop *loop, struct loop_hook *hook);
 void loop_hook_remove(struct loop *loop, struct loop_hook *hook);
+/* Like a hook, but once per turn before polling, when all hooks and events of the turn are through:
+ * for handing on together what they gathered one by one. */
+void loop_hook_add_last(struct loop *loop, struct loop_hook *hook);
 /* Another turn without waiting in poll. */
 void loop_wake(struct loop *loop);
 

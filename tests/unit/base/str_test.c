@@ -205,6 +205,25 @@ static void test_utf8_prefix(void **state)
     }
 }
 
+/* Each byte at each place, in a heap block of the exact size. */
+static void test_plain_prefix(void **state)
+{
+    (void)state;
+    assert_int_equal(str_plain_prefix(STR_NONE), 0);
+    for (size_t len = 1; len < 20; len++) {
+        char *text = malloc(len);
+        for (size_t at = 0; at < len; at++) {
+            for (int c = 0; c < 256; c++) {
+                memset(text, 'a', len);
+                text[at] = (char)c;
+                bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+                assert_int_equal(str_plain_prefix((struct str){text, len}), plain ? len : at);
+            }
+        }
+        free(text);
+    }
+}
+
 static void test_copy(void **state)
 {
     (void)state;
@@ -280,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_utf8_every_code_point),
         cmocka_unit_test(test_utf8_prefix),
+        cmocka_unit_test(test_plain_prefix),
         cmocka_unit_test(test_copy),
         cmocka_unit_test(test_matches),
     };

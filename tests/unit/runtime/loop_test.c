@@ -242,6 +242,41 @@ static void test_hooks_in_order_and_removed_inside(void **state)
     assert_string_equal(f.order, "aba");
 }
 
+static void on_first_hook(void *context, mono_ns now)
+{
+    struct fixture *f = context;
+    (void)now;
+    f->order[f->order_len++] = 'a';
+    loop_wake(f->loop);
+}
+
+static void on_last_hook(void *context, mono_ns now)
+{
+    struct fixture *f = context;
+    (void)now;
+    f->order[f->order_len++] = 'z';
+    if (f->order_len >= 4) {
+        loop_hook_remove(f->loop, &f->hook);
+        loop_hook_remove(f->loop, &f->other_hook);
+        loop_stop(f->loop);
+    }
+}
+
+/* Added first and run last, and once more before the first poll, where nothing is lost either. */
+static void test_last_hooks_run_after_the_others(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    f.other_hook = (struct loop_hook){.callback = on_last_hook, .context = &f};
+    f.hook = (struct loop_hook){.callback = on_first_hook, .context = &f};
+    loop_hook_add_last(f.loop, &f.other_hook);
+    loop_hook_add(f.loop, &f.hook);
+    loop_wake(f.loop);
+    run_and_free(&f);
+    assert_string_equal(f.order, "zazaz");
+}
+
 struct post {
     struct loop_work work;
     struct poster *poster;
@@ -388,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_greedy_deadline_starves_nobody),
         cmocka_unit_test(test_wake_gives_one_more_turn_each),
         cmocka_unit_test(test_hooks_in_order_and_removed_inside),
+        cmocka_unit_test(test_last_hooks_run_after_the_others),
         cmocka_unit_test(test_post_from_a_thread_in_order),
         cmocka_unit_test(test_deadlines_work_until_modules_are_closed),
         cmocka_unit_test(test_a_leaked_handle_is_reported),
