@@ -82,6 +82,10 @@ int db_sync_directory(const char *path)
 int db_open(struct db *db, const char *path, struct error *e)
 {
     *db = (struct db){.handle = NULL};
+    /* Nobody asks for SQLite's account of its memory, which costs a lock at every allocation; and a
+     * library built without lookaside makes nine of them for a message. Only the first open can say
+     * so: later ones are told that it is too late. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int rc = file_check(path, e);
     if (rc == ERR_NOT_FOUND) {
         rc = migrate_create(path, e);
