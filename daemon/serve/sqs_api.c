@@ -310,8 +310,7 @@ static struct str queue_of(struct call *call, const void *input)
     case SQS_LIST_MESSAGE_MOVE_TASKS:
         return name_in_arn(((const struct sqs_list_move_tasks_in *)input)->source_arn);
     case SQS_CANCEL_MESSAGE_MOVE_TASK:
-        return name_in_task_handle(
-            call, ((const struct sqs_task_handle *)input)->task_handle);
+        return name_in_task_handle(call, ((const struct sqs_task_handle *)input)->task_handle);
     default:
         break;
     }
@@ -326,8 +325,8 @@ static struct str queue_of(struct call *call, const void *input)
 static int authorize(struct call *call, const void *input)
 {
     const struct sqs_access *access = &call->api->access;
-    int rc = sqs_access_authorize(access, call->key, call->action, queue_of(call, input),
-                                  &call->error);
+    int rc =
+        sqs_access_authorize(access, call->key, call->action, queue_of(call, input), &call->error);
     if (rc == SQS_OK && call->action == SQS_START_MESSAGE_MOVE_TASK) {
         struct str to = ((const struct sqs_start_move_task_in *)input)->destination_arn;
         if (to.ptr != NULL) {

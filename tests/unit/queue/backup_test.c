@@ -146,6 +146,14 @@ static enum store_backup_state wait_for_end(struct fixture *f, struct store_back
     return status->state;
 }
 
+static void turn_until_sent(struct fixture *f, const uint32_t *sent, uint32_t count)
+{
+    mono_ns end = loop_now() + DEADLINE_NS;
+    while (*sent < count) {
+        turn(f, end);
+    }
+}
+
 static int setup(void **state)
 {
     static const struct sqs_create_queue_in create = {.queue_name = {"jobs", 4}};
@@ -167,9 +175,7 @@ static int setup(void **state)
                                             .done = on_sent,
                                             .context = &sender};
     store_submit(f->store, &sender.request);
-    for (mono_ns end = loop_now() + DEADLINE_NS; sent == 0;) {
-        turn(f, end);
-    }
+    turn_until_sent(f, &sent, 1);
     arena_done(&sender.arena);
     *state = f;
     return 0;
@@ -199,9 +205,7 @@ static void test_under_load(void **state)
     struct error e = {.code = 0};
     uint32_t sent = 0;
     senders_start(f, senders, 100000, &sent);
-    for (mono_ns end = loop_now() + DEADLINE_NS; sent < 2000;) {
-        turn(f, end);
-    }
+    turn_until_sent(f, &sent, 2000);
     uint32_t before = sent;
     assert_int_equal(store_backup_start(f->store, f->target, false), 0);
     assert_int_equal(store_backup_start(f->store, f->target, false), ERR_BUSY);
@@ -277,9 +281,7 @@ static void test_close_during_backup(void **state)
     char part[128];
     uint32_t sent = 0;
     senders_start(f, senders, 200, &sent);
-    for (mono_ns end = loop_now() + DEADLINE_NS; sent < 200 * SENDERS;) {
-        turn(f, end);
-    }
+    turn_until_sent(f, &sent, 200 * SENDERS);
     senders_finish(f, senders);
     free(senders);
     assert_int_equal(store_backup_start(f->store, f->target, false), 0);
@@ -311,9 +313,7 @@ static void test_full_disk(void **state)
     close_store(f); /* its thread is of the old namespace */
     open_store(f, f->path);
     senders_start(f, senders, 100, &sent);
-    for (mono_ns end = loop_now() + DEADLINE_NS; sent < 100 * SENDERS;) {
-        turn(f, end);
-    }
+    turn_until_sent(f, &sent, 100 * SENDERS);
     assert_int_equal(store_backup_start(f->store, target, false), 0);
     assert_int_equal(wait_for_end(f, &status), STORE_BACKUP_FAILED);
     assert_int_equal(status.error.code, ERR_FULL);
@@ -323,9 +323,7 @@ static void test_full_disk(void **state)
     assert_int_equal(umount(small), 0);
     assert_int_equal(rmdir(small), 0);
     senders_start(f, senders, 1, &sent);
-    for (mono_ns end = loop_now() + DEADLINE_NS; sent < 101 * SENDERS;) {
-        turn(f, end);
-    }
+    turn_until_sent(f, &sent, 101 * SENDERS);
     senders_finish(f, senders);
     free(senders);
     assert_int_equal(store_backup_start(f->store, f->target, false), 0);

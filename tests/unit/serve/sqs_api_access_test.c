@@ -160,9 +160,9 @@ static void rights_on_move_tasks(void **state)
     expect_error(&f, 403, "000000000000:other because the queues ", "AccessDenied;Sender");
     submit_signed_action(&f, &s, "StartMessageMoveTask", "{\"SourceArn\":\"nonsense\"}");
     expect_error(&f, 403, "000000000000:* because the queues ", "AccessDenied;Sender");
-    submit_signed_action(&f, &s, "StartMessageMoveTask",
-                         "{\"SourceArn\":\"" ARN("dead") "\",\"DestinationArn\":\"" ARN(
-                             "jobs") "\"}");
+    submit_signed_action(
+        &f, &s, "StartMessageMoveTask",
+        "{\"SourceArn\":\"" ARN("dead") "\",\"DestinationArn\":\"" ARN("jobs") "\"}");
     expect_error(&f, 403, "sqs:SendMessage on resource: " ARN("jobs") " because the actions ",
                  "AccessDenied;Sender");
     submit_signed_action(&f, &s, "CancelMessageMoveTask", "{\"TaskHandle\":\"nonsense\"}");
