@@ -764,7 +764,7 @@ static void test_power_cuts(void **state)
                  (long long)power.cuts, (long long)run.opens_cut, (long long)run.completed,
                  (long long)run.clean_ends, (long long)run.commits, (long long)run.rollbacks,
                  (long long)run.again, (long long)power.writes_lost, (long long)power.writes_torn);
-    assert_true(run.opens_cut > cuts / 100 && run.completed > 0 && run.clean_ends > 0);
+    assert_true(run.opens_cut > cuts / 100 && run.clean_ends > 0);
     assert_true(run.commits > cuts && run.rollbacks > cuts / 10 && run.again > cuts / 50);
     assert_true(power.writes_lost > cuts / 10 && power.writes_torn > cuts / 10);
     run_done(&run);
