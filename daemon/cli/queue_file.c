@@ -23,7 +23,7 @@ static const char backup_usage[] =
     "data "
     "directory of\nits own. It is written as FILE.part first, by the daemon, so the directory must "
     "be "
-    "writable for it.\n\n"
+    "writable for it; Ctrl-C ends the watching, not the copying.\n\n"
     "  --force    replace an earlier backup at FILE\n";
 
 static int make_absolute(const char *file, char *out, size_t size)

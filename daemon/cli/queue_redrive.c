@@ -14,7 +14,7 @@ static const char redrive_usage[] =
     "usage: sluice queue redrive DEAD_LETTER_QUEUE [--to QUEUE] [--rate N] [--detach] "
     "[--data-dir DIR]\n\n"
     "Moves dead letters back to the queues they came from, as new messages, and tells how it goes "
-    "until all\nthat were there are moved.\n\n"
+    "until all\nthat were there are moved. Ctrl-C ends the watching, not the move.\n\n"
     "  --to QUEUE    to that queue instead\n"
     "  --rate N      at most N messages per second, 1 to 500 (as fast as it goes)\n"
     "  --detach      start it and come back at once; the daemon goes on\n";

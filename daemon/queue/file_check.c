@@ -78,6 +78,17 @@ static int glance_read(const char *path, struct glance *ret, struct error *e)
     return 0;
 }
 
+static int version_check(const char *path, uint32_t version, struct error *e)
+{
+    if (version == 0 || version > SCHEMA_VERSION) {
+        return error_set(e, ERR_VERSION, path,
+                         "the queue file has schema version %u, this sluice knows up to %d: use "
+                         "the newer sluice; the file was not touched",
+                         version, SCHEMA_VERSION);
+    }
+    return 0;
+}
+
 /* File format: https://www.sqlite.org/fileformat.html section 1.3. */
 static int header_check(const char *path, const struct glance *glance, struct error *e)
 {
@@ -99,12 +110,9 @@ static int header_check(const char *path, const struct glance *glance, struct er
             "this is a SQLite file of another program (application id 0x%08x)" RECOVERY_ADVICE,
             read_u32(h + 68));
     }
-    uint32_t version = read_u32(h + 60);
-    if (version == 0 || version > SCHEMA_VERSION) {
-        return error_set(e, ERR_VERSION, path,
-                         "the queue file has schema version %u, this sluice knows up to %d: use "
-                         "the newer sluice; the file was not touched",
-                         version, SCHEMA_VERSION);
+    int rc = version_check(path, read_u32(h + 60), e);
+    if (rc != 0) {
+        return rc;
     }
     /* With a WAL the rest of the file may lie there still. */
     int64_t expected = (int64_t)read_u32(h + 28) * page_bytes;
@@ -169,10 +177,10 @@ static bool edges_are_readable(sqlite3 *handle, uint32_t version)
 }
 
 /* The last transaction of a clean end left a row for each queue; version 1 left none. */
-static bool was_closed(sqlite3 *handle, const struct glance *glance)
+static bool was_closed(sqlite3 *handle, const struct glance *glance, uint32_t version)
 {
     char text[32];
-    if (glance->has_wal || read_u32(glance->header + 60) == 1) {
+    if (glance->has_wal || version == 1) {
         return false;
     }
     const char *found = query_text(handle,
@@ -224,13 +232,33 @@ static int edges_error(sqlite3 *handle, const char *path, struct error *e)
                      sqlite3_errmsg(handle));
 }
 
+/* The version as the log has it: a migration may be there, and not yet in the file's header. */
+static int read_version(sqlite3 *handle, const char *path, uint32_t *ret, struct error *e)
+{
+    char text[32];
+    int64_t version = 0;
+    if (query_text(handle, "PRAGMA user_version", text, sizeof(text)) == NULL) {
+        return edges_error(handle, path, e);
+    }
+    if (str_to_i64(str_from(text), 0, UINT32_MAX, &version) != 0) {
+        version = 0;
+    }
+    *ret = (uint32_t)version;
+    return version_check(path, *ret, e);
+}
+
 static int content_check(sqlite3 *handle, const char *path, const struct glance *glance,
                          struct error *e)
 {
-    if (!edges_are_readable(handle, read_u32(glance->header + 60))) {
+    uint32_t version = 0;
+    int rc = read_version(handle, path, &version, e);
+    if (rc != 0) {
+        return rc;
+    }
+    if (!edges_are_readable(handle, version)) {
         return edges_error(handle, path, e);
     }
-    if (!was_closed(handle, glance)) {
+    if (!was_closed(handle, glance, version)) {
         return unclean_check(handle, path, glance->file_bytes, e);
     }
     return glance->file_bytes <= FILE_CHECK_WHOLE_BYTES ? whole_check(handle, path, e) : 0;
@@ -271,13 +299,22 @@ int file_open_unchanged(const char *path, sqlite3 **ret, struct error *e)
     return rc;
 }
 
+static int header_read(const char *path, struct glance *ret, struct error *e)
+{
+    int rc = glance_read(path, ret, e);
+    return rc == 0 ? header_check(path, ret, e) : rc;
+}
+
+int file_check_header(const char *path, struct error *e)
+{
+    struct glance glance = {.file_bytes = 0};
+    return header_read(path, &glance, e);
+}
+
 int file_check(const char *path, struct error *e)
 {
     struct glance glance = {.file_bytes = 0};
-    int rc = glance_read(path, &glance, e);
-    if (rc == 0) {
-        rc = header_check(path, &glance, e);
-    }
+    int rc = header_read(path, &glance, e);
     if (rc != 0) {
         return rc;
     }

@@ -21,6 +21,8 @@
 /* 0: a sluice queue file that this version can open. ERR_NOT_FOUND: there is none (*e untouched).
  * ERR_CORRUPT, ERR_VERSION, ERR_DENIED, ERR_IO …: *e says what and how to recover. */
 SL_MUST_CHECK int file_check(const char *path, struct error *e);
+/* The first part of it only: that it is a queue file of a version this one knows. */
+SL_MUST_CHECK int file_check_header(const char *path, struct error *e);
 /* A connection for reading that leaves the file as it is, its log taken into account. After
  * file_check(). Close it with sqlite3_close(), also after an error. */
 SL_MUST_CHECK int file_open_unchanged(const char *path, sqlite3 **ret, struct error *e);

@@ -109,6 +109,18 @@ static int64_t query_number(sqlite3 *handle, const char *sql)
     return number;
 }
 
+/* What keeps it from being read says nothing about what it holds. */
+static int check_reading(sqlite3 *handle, const char *path, struct error *e)
+{
+    int rc = db_error(sqlite3_exec(handle, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL));
+    if (rc == ERR_BUSY) {
+        return error_set(e, rc, path, "another process has the queue file open");
+    }
+    return rc == ERR_IO || rc == ERR_NOMEM || rc == ERR_DENIED
+               ? error_set(e, rc, path, "the queue file cannot be read: %s", sqlite3_errmsg(handle))
+               : 0;
+}
+
 static void verify_content(sqlite3 *handle, struct queue_verify *verify)
 {
     tell_rows(verify, handle, "PRAGMA integrity_check(" TEXT(QUEUE_VERIFY_PROBLEMS_MAX) ")");
@@ -127,7 +139,7 @@ int queue_file_verify(const char *path, struct queue_verify *verify, struct erro
 {
     struct stat st = {0};
     sqlite3 *handle = NULL;
-    int rc = file_check(path, e);
+    int rc = file_check_header(path, e);
 
     verify->problem_count = 0;
     if (rc == ERR_NOT_FOUND) {
@@ -137,6 +149,7 @@ int queue_file_verify(const char *path, struct queue_verify *verify, struct erro
         return rc;
     }
     rc = file_open_unchanged(path, &handle, e);
+    rc = rc != 0 ? rc : check_reading(handle, path, e);
     if (rc == 0) {
         verify_content(handle, verify);
         verify->bytes = stat(path, &st) == 0 ? st.st_size : 0;

@@ -4,8 +4,8 @@
  * (SQLite keeps a backup of the same connection up to date), so the copy is the queue as it is when
  * the last page is done: nothing that was answered before the backup began can be missing.
  *
- * The copy grows as FILE.part without a journal, is synced as it grows (so that the last sync is a
- * short one) and gets its name when it is complete.
+ * The copy grows as FILE.part without a journal, is written to the disk as it grows (so that the
+ * last sync is a short one), and gets its name when it is complete and synced.
  */
 #include "store_internal.h"
 
@@ -21,8 +21,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STEP_PAGES   64 /* half a MiB: what an operation may have to wait for */
-#define HEADER_BYTES 72
+#define STEP_PAGES       64 /* half a MiB: what an operation may have to wait for */
+#define WRITE_BACK_BYTES ((off_t)8 << 20)
+#define HEADER_BYTES     72
 
 /* ---- the loop's side ---- */
 
@@ -189,6 +190,7 @@ static void begin(struct store *store)
         return;
     }
     store->backup.next_step = 0;
+    store->backup.begun = store->backup.waited = 0;
 }
 
 static int sync_directory_of(const char *path)
@@ -270,6 +272,31 @@ static void finish(struct store *store)
     pthread_mutex_unlock(&store->mutex);
 }
 
+/* Begins to write what is new to the disk, and waits for what was begun some steps ago: the last
+ * sync finds little left to do, and no step waits for more than one step's worth. Where the file
+ * system knows no such thing, all is left for the last sync. */
+static int write_back(struct backup *backup)
+{
+    const unsigned wait =
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    off_t end = (off_t)(backup->status.pages_done * SCHEMA_PAGE_BYTES);
+    off_t wait_end = backup->begun - WRITE_BACK_BYTES;
+    int rc = 0;
+
+    if (end > backup->begun) {
+        rc = sync_file_range(backup->fd, backup->begun, end - backup->begun, SYNC_FILE_RANGE_WRITE);
+        backup->begun = end;
+    }
+    if (rc == 0 && wait_end > backup->waited) {
+        rc = sync_file_range(backup->fd, backup->waited, wait_end - backup->waited, wait);
+        backup->waited = wait_end;
+    }
+    if (rc == 0 || errno == EINVAL || errno == ESPIPE || errno == ENOSYS) {
+        return SQLITE_OK;
+    }
+    return errno == ENOSPC || errno == EDQUOT ? SQLITE_FULL : SQLITE_IOERR;
+}
+
 static void step(struct store *store)
 {
     struct backup *backup = &store->backup;
@@ -280,20 +307,19 @@ static void step(struct store *store)
         finish(store);
         return;
     }
-    if (rc == SQLITE_OK && fdatasync(backup->fd) != 0) {
-        rc = errno == ENOSPC || errno == EDQUOT ? SQLITE_FULL : SQLITE_IOERR;
-    }
-    if (rc != SQLITE_OK && rc != SQLITE_BUSY && rc != SQLITE_LOCKED) {
-        (void)error_set(&e, db_error(rc), backup->status.path, "the copy cannot go on: %s",
-                        err_text(db_error(rc)));
-        fail(store, &e);
-        return;
-    }
     pthread_mutex_lock(&store->mutex);
     backup->status.pages_total = (uint64_t)sqlite3_backup_pagecount(backup->handle);
     backup->status.pages_done =
         backup->status.pages_total - (uint64_t)sqlite3_backup_remaining(backup->handle);
     pthread_mutex_unlock(&store->mutex);
+    if (rc == SQLITE_OK) {
+        rc = write_back(backup);
+    }
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY && rc != SQLITE_LOCKED) {
+        (void)error_set(&e, db_error(rc), backup->status.path, "the copy cannot go on: %s",
+                        err_text(db_error(rc)));
+        fail(store, &e);
+    }
 }
 
 void store_backup_work(struct store *store)

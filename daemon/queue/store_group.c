@@ -66,13 +66,18 @@ void store_publish_error(struct store *store)
     pthread_mutex_unlock(&store->mutex);
 }
 
-/* Logged when it begins and when it ends, not for every operation. */
+/* Logged when it begins and when it ends, not for every operation. Damage does not end by itself,
+ * though other queues may never come to it. */
 void store_note_result(struct store *store, int rc)
 {
-    if (rc == store->error) {
+    if (rc == store->error || store->error == ERR_CORRUPT) {
         return;
     }
-    if (rc != 0) {
+    if (rc == ERR_CORRUPT) {
+        LOG_ERROR("queue file is damaged: stop, and put a backup in its place or save what can be "
+                  "read with \"sqlite3 FILE .recover\"",
+                  LOG_STR("file", store->path), LOG_ERR("error", rc));
+    } else if (rc != 0) {
         LOG_ERROR("queue file refused a write", LOG_STR("file", store->path), LOG_ERR("error", rc));
     } else {
         LOG_INFO("queue file takes writes again", LOG_STR("file", store->path));

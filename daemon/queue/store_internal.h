@@ -17,7 +17,8 @@ struct backup {
     /* of the thread */
     sqlite3_backup *handle; /* NULL: none is being made */
     sqlite3 *file;
-    int fd; /* of the file too: to sync it */
+    int fd;              /* of the file too: to sync it */
+    off_t begun, waited; /* up to where writing it to the disk was begun, and waited for */
     bool has_part;
     char part[STORE_BACKUP_PATH_MAX + 8];
     mono_ns next_step;

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import urllib.parse
 
@@ -9,7 +10,7 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
-from support import BUILD, Daemon, http_call, sqs
+from support import BUILD, SOURCE, Daemon, http_call, sqs
 
 NO_RETRY = Config(retries={"max_attempts": 0})
 
@@ -187,3 +188,15 @@ def test_tls_files_are_refused():
         done = subprocess.run([BUILD / "sluice", "check", f"data{number}.json"], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 3 and "sqs_api.tls: " in done.stdout and text in done.stdout, done.stdout
+
+
+def test_keys_and_tls_of_the_readme():
+    block = re.findall(r"```json\n(.*?)```", (SOURCE / "README.md").read_text(), re.S)[1]
+    cert, key = certificate("good")
+    for name, path in (("cert", cert), ("key", key)):
+        assert f"/etc/sluice/tls/{name}.pem" in block
+        block = block.replace(f"/etc/sluice/tls/{name}.pem", str(path))
+    pathlib.Path("readme.json").write_text("{" + block + "}")
+    done = subprocess.run([BUILD / "sluice", "check", "readme.json"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
+    assert done.returncode == 0 and "good" in done.stdout, done.stdout

@@ -277,7 +277,8 @@ def test_check():
     code, _, err = queue("check", "data/queue.db", data_dir=None)
     assert code == 1 and "in use by process" in err, err
     daemon.kill()
-    assert "sound (1 queues, 20 messages" in good("check"), "after a kill, its log included"
+    code, out, err = queue("check")
+    assert code == 0 and "sound (1 queues, 20 messages" in out and not err, ("after a kill, its log included", out, err)
     assert Daemon().stop() == 0
     before = pathlib.Path("data/queue.db").read_bytes()
     assert "sound (1 queues, 20 messages" in good("check") and pathlib.Path("data/queue.db").read_bytes() == before

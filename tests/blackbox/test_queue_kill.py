@@ -6,6 +6,7 @@ import http.client
 import json
 import mmap
 import os
+import pathlib
 import random
 import signal
 import socket
@@ -24,6 +25,10 @@ class Gone(Exception):
     """The daemon went away: whether the request was done is not known."""
 
 
+class NotThere(Exception):
+    """No connection: the request was not done."""
+
+
 class Client:
     """One kept connection, AWS JSON by hand: fast, and nothing is sent twice behind the test's back."""
 
@@ -33,9 +38,12 @@ class Client:
     def try_once(self, action, members):
         if self.connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", 9324, timeout=30)
-            connection.connect()
+            try:
+                connection.connect()
+                connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as error:  # refused, or reset by a kill before a byte was sent
+                raise NotThere from error
             self.connection = connection
-            self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.connection.request("POST", "/", json.dumps(members), {
                 "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS." + action})
@@ -50,12 +58,12 @@ class Client:
         return json.loads(body) if body else {}
 
     def call(self, action, **members):
-        """Gone when the daemon was killed in the middle. A refused connection is tried again."""
+        """Gone when the daemon was killed in the middle. Without a connection it is tried again."""
         deadline = time.monotonic() + 60
         while True:
             try:
                 return self.try_once(action, members)
-            except ConnectionRefusedError:
+            except NotThere:
                 assert time.monotonic() < deadline, "the daemon is not back"
                 time.sleep(0.005)
 
@@ -165,7 +173,7 @@ def spawn(shared, work, *args):
                 json.dump(out, file)
             code = 0
         except BaseException as error:
-            print(f"{work.__name__}{args}: {error!r}", flush=True)
+            pathlib.Path(path).write_text(json.dumps(f"{work.__name__}{args}: {error!r}"))
         finally:
             os._exit(code)
     return pid, path
@@ -183,8 +191,10 @@ def reap(workers):
         if not done:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        assert done and status == 0, f"a worker failed ({path})"
-        results.append(json.load(open(path)))
+        assert done, f"a worker does not end ({path})"
+        result = json.loads(pathlib.Path(path).read_text())
+        assert status == 0, f"a worker failed: {result}"
+        results.append(result)
     return results
 
 

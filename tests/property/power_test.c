@@ -756,8 +756,7 @@ static void test_power_cuts(void **state)
     power.cuts = power.writes_lost = power.writes_torn = 0;
     while (power.cuts < cuts) {
         if (!life(&run)) {
-            fail_msg("%s (SLUICE_SEED=%llu, cut %lld)", run.failure, (unsigned long long)run.seed,
-                     (long long)power.cuts);
+            fail_msg("%s (SLUICE_SEED=%llu)", run.failure, (unsigned long long)run.seed);
         }
     }
     (void)printf("%lld cuts (%lld at a start, %lld in a commit that was complete), %lld clean ends,"
@@ -766,7 +765,7 @@ static void test_power_cuts(void **state)
                  (long long)run.clean_ends, (long long)run.commits, (long long)run.rollbacks,
                  (long long)run.again, (long long)power.writes_lost, (long long)power.writes_torn);
     assert_true(run.opens_cut > cuts / 100 && run.completed > 0 && run.clean_ends > 0);
-    assert_true(run.commits > cuts && run.rollbacks > cuts / 10 && run.again > cuts / 10);
+    assert_true(run.commits > cuts && run.rollbacks > cuts / 10 && run.again > cuts / 50);
     assert_true(power.writes_lost > cuts / 10 && power.writes_torn > cuts / 10);
     run_done(&run);
 }

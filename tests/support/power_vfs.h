@@ -12,6 +12,9 @@
  *   deletion; from then on every call fails. Close what is open, power_restore(): the files are
  *   what the disk has.
  *
+ * keeps_all: nothing written is lost at a cut, as when only the process is killed. limited: the
+ * disk is full after bytes_left more bytes.
+ *
  * One directory, one thread.
  */
 #ifndef SLUICE_TESTS_POWER_VFS_H
@@ -68,7 +71,8 @@ static struct {
     struct power_file files[POWER_FILES_MAX];
     size_t file_count;
     int64_t calls_left; /* 0: no cut is planned */
-    bool dead;
+    bool dead, keeps_all, limited;
+    int64_t bytes_left;
     struct rng rng;
     int64_t calls, cuts, writes_lost, writes_torn; /* to tell what was tested */
 } power;
@@ -273,8 +277,12 @@ static inline void power_restore(void)
 {
     for (size_t i = 0; i < power.file_count; i++) {
         struct power_file *file = &power.files[i];
-        power_apply_some(file);
-        if (!file->name_synced && rng_next(&power.rng) % 2 == 0) {
+        if (power.keeps_all) {
+            power_apply_all(file);
+        } else {
+            power_apply_some(file);
+        }
+        if (!power.keeps_all && !file->name_synced && rng_next(&power.rng) % 2 == 0) {
             struct power_image newer = file->disk;
             file->disk = file->was;
             file->was = newer;
@@ -333,6 +341,9 @@ static inline int power_write(sqlite3_file *file, const void *bytes, int len, sq
     struct power_file *watched = ((struct power_handle *)file)->file;
     if (power.dead) {
         return SQLITE_IOERR_WRITE;
+    }
+    if (watched != NULL && power.limited && (power.bytes_left -= len) < 0) {
+        return SQLITE_FULL;
     }
     if (watched != NULL) {
         struct power_write *write = power_pend(watched, offset);
@@ -499,6 +510,8 @@ static inline void power_reset(void)
     power.file_count = 0;
     power.calls_left = 0;
     power.dead = false;
+    power.keeps_all = false;
+    power.limited = false;
 }
 
 #endif

@@ -177,7 +177,7 @@ struct store_stats {
     uint64_t commits, operations; /* since start: operations / commits = group size */
     int64_t last_commit_ns, longest_commit_ns;
     int error; /* of the last commit: ERR_FULL (also: nearly full, messages are refused),
-                  ERR_READ_ONLY … 0: fine */
+                  ERR_READ_ONLY … 0: fine. ERR_CORRUPT stays until the file is opened again */
 };
 /* Snapshot kept up to date by the store's thread after each commit (mutex, no waiting for SQLite).
  * Returns the number of queues; fills at most max. */

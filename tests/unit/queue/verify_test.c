@@ -75,7 +75,7 @@ static void test_busy_and_missing(void **state)
     struct report report;
     char path[128];
     assert_int_equal(verify(kit->path, &report), ERR_BUSY);
-    assert_non_null(strstr(report.e.text, "another process has it open"));
+    assert_non_null(strstr(report.e.text, "another process has the queue file open"));
     (void)snprintf(path, sizeof(path), "%s.none", kit->path);
     assert_int_equal(verify(path, &report), ERR_NOT_FOUND);
 }
