@@ -35,7 +35,8 @@ local receive, same_batch, same_send
 
 function init()
     math.randomseed(number + 1)
-    receive = post("ReceiveMessage", url .. ',"MaxNumberOfMessages":10,"VisibilityTimeout":600}')
+    -- Two seconds: what wrk received and had no time to delete must not lock a group for the next run.
+    receive = post("ReceiveMessage", url .. ',"MaxNumberOfMessages":10,"VisibilityTimeout":2}')
     same_batch, same_send = batch(), post("SendMessage", url .. "," .. message() .. "}")
 end
 
