@@ -106,7 +106,7 @@ static int write_taken(struct take *take, const struct taken *taken, uint32_t nu
     engine_count_out(take->engine, queue, &taken->was);
     engine_count_in(take->engine, queue, &is);
     queue->state.received++;
-    if (take->attempt != NULL) {
+    if (take->is_attempt) {
         uint8_t *p = take->attempt + (size_t)number * ATTEMPT_ROW_BYTES;
         put_i64(p, taken->row_id);
         put_i64(p + 8, taken->token);
@@ -226,10 +226,9 @@ static int take_attempt(struct take *take, struct str attempt_id)
 {
     struct engine *engine = take->engine;
     uint8_t key[RECENT_KEY_BYTES];
-    uint8_t payload[RECENT_PAYLOAD_BYTES];
     struct recent recent = {.payload_len = 0};
     bool intact = false;
-    take->attempt = payload;
+    take->is_attempt = true;
     engine_recent_key('a', STR_NONE, attempt_id, key);
     int rc = engine_recent_find(engine, take->queue, key, &recent);
     rc = rc == 1 ? attempt_is_intact(engine, &recent, &intact) : rc;
@@ -244,7 +243,7 @@ static int take_attempt(struct take *take, struct str attempt_id)
     if (rc == 0 && take->count > 0) {
         rc = engine_recent_replace(
             engine, take->queue, key,
-            (struct str){(const char *)payload, take->count * (size_t)ATTEMPT_ROW_BYTES});
+            (struct str){(const char *)take->attempt, take->count * (size_t)ATTEMPT_ROW_BYTES});
     }
     return rc;
 }

@@ -44,10 +44,11 @@ struct take {
     int64_t visible_at;
     wall_ms wall;
     struct arena *arena;
-    struct store_request *request; /* of a receive */
-    struct store_hold *hold;       /* of a hold */
-    uint8_t *attempt;              /* payload for ReceiveRequestAttemptId; NULL: none */
-    bool full;                     /* the arena holds no more */
+    struct store_request *request;         /* of a receive */
+    struct store_hold *hold;               /* of a hold */
+    bool full;                             /* the arena holds no more */
+    bool is_attempt;                       /* with a ReceiveRequestAttemptId: */
+    uint8_t attempt[RECENT_PAYLOAD_BYTES]; /* what to remember of it */
 };
 
 /* ---- engine_pick.c ---- */
