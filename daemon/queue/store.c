@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GATHERED_MAX 16 /* operations of a turn that are handed over before its end */
+
 /* ---- completions, on the loop ---- */
 
 static void op_complete(struct store_op *op)
@@ -71,15 +73,10 @@ static void refuse_closed(struct store *store, struct store_op *op)
     }
 }
 
-static void submit(struct store *store, struct store_op *op, enum op_kind kind)
-{
-    *op = (struct store_op){.kind = kind};
-    list_push(&store->gathered, &op->node);
-}
-
 /*
- * At the end of a turn: one lock and one signal for all that was submitted in it. Signalled by the
- * first of them, the thread would sync that one alone while the others queue up behind.
+ * At the end of a turn, or when enough has gathered for the thread to begin while the loop goes on:
+ * one lock and one signal for all of it. Signalled by the first of a turn, the thread would sync
+ * that one alone while the others queue up behind.
  */
 static void hand_over(void *context, mono_ns now)
 {
@@ -101,6 +98,15 @@ static void hand_over(void *context, mono_ns now)
         }
     }
     pthread_mutex_unlock(&store->mutex);
+}
+
+static void submit(struct store *store, struct store_op *op, enum op_kind kind)
+{
+    *op = (struct store_op){.kind = kind};
+    list_push(&store->gathered, &op->node);
+    if (store->gathered.count >= GATHERED_MAX) {
+        hand_over(store, 0);
+    }
 }
 
 void store_submit(struct store *store, struct store_request *request)
