@@ -285,7 +285,7 @@ void http_exchange_on_close(struct http_exchange *exchange, void (*callback)(voi
 
     exchange->on_close = callback;
     exchange->on_close_context = context;
-    if (callback != NULL && (c->peer_done || c->state == CONNECTION_CLOSED)) {
+    if (callback != NULL && (c->peer_ending || c->state == CONNECTION_CLOSED)) {
         server_resume(c->server, c); /* it left already: told in the next turn, not from in here */
     }
 }

@@ -254,7 +254,7 @@ static bool read_once(struct connection *c, size_t room)
         return true;
     }
     if (got == 0) {
-        c->peer_done = true;
+        c->peer_done = c->peer_ending = true;
     } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
         connection_close(c);
     }
@@ -308,14 +308,8 @@ static void read_request(struct connection *c)
         connection_close(c); /* no memory */
     } else if (read_once(c, room)) {
         connection_advance(c);
-    } else if (c->state == CONNECTION_CLOSED || !c->peer_done) {
-        return;
-    } else if (has_output(c)) { /* answers to earlier requests */
-        c->close_after = true;
-        set_state(c, CONNECTION_FLUSHING);
-        update_poll(c);
-    } else {
-        connection_close(c);
+    } else if (c->state != CONNECTION_CLOSED && c->peer_done) {
+        connection_advance(c); /* what came before the end is still a request */
     }
 }
 
@@ -326,13 +320,13 @@ static void read_ahead(struct connection *c)
     if (room > 0) {
         (void)read_once(c, room);
     } else {
-        c->peer_done = true; /* only the end of the peer was polled for */
+        c->peer_ending = true; /* that alone was polled for */
     }
     if (c->state == CONNECTION_CLOSED) {
         return;
     }
     /* It may have closed one direction only and still read; who asked takes it as gone. */
-    if (c->peer_done && c->exchange.on_close != NULL) {
+    if (c->peer_ending && c->exchange.on_close != NULL) {
         connection_close(c);
         return;
     }
@@ -476,7 +470,7 @@ void connection_resume(struct connection *c)
         return;
     }
     if (c->state == CONNECTION_HANDLED) {
-        if (c->peer_done && c->exchange.on_close != NULL) {
+        if (c->peer_ending && c->exchange.on_close != NULL) {
             connection_close(c);
         }
         return;
@@ -572,13 +566,13 @@ static int wanted_events(const struct connection *c)
     case CONNECTION_IDLE:
     case CONNECTION_HEAD:
     case CONNECTION_BODY:
-        events = c->out.len < OUT_BATCH_BYTES ? UV_READABLE : 0;
+        events = c->out.len < OUT_BATCH_BYTES && !c->peer_done ? UV_READABLE : 0;
         break;
     case CONNECTION_LINGERING:
         events = UV_READABLE;
         break;
     case CONNECTION_HANDLED:
-        if (!c->peer_done) {
+        if (!c->peer_ending) {
             events = room_ahead(c) > 0 ? UV_READABLE : UV_DISCONNECT;
         }
         break;

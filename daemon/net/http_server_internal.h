@@ -80,7 +80,8 @@ struct connection {
     enum connection_state state;
     bool handle_closed;
     bool advancing;   /* connection_advance() is on the stack */
-    bool peer_done;   /* it sends no more */
+    bool peer_done;   /* it sends no more, and all it sent was read */
+    bool peer_ending; /* it sends no more; there may be something to read before its end */
     bool close_after; /* when the answers are written */
     bool linger;
     bool is_unix, is_loopback;

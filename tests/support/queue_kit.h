@@ -342,4 +342,21 @@ static inline struct str kit_system(const struct sqs_message *message, const cha
     return sqs_map_get(&message->system_attributes, str_from(name));
 }
 
+/* ---- for cmocka ---- */
+
+static inline int kit_teardown(void **state)
+{
+    kit_done(*state);
+    free(*state);
+    return 0;
+}
+
+#define assert_str(s, text)                                                                        \
+    do {                                                                                           \
+        struct str s_ = (s);                                                                       \
+        assert_non_null(s_.ptr);                                                                   \
+        assert_int_equal(s_.len, strlen(text));                                                    \
+        assert_memory_equal(s_.ptr, text, s_.len);                                                 \
+    } while (0)
+
 #endif

@@ -50,12 +50,14 @@ static void test_pipelined_in_random_pieces(void **state)
     finish(f);
 }
 
-/* While one answer is pending, the next requests wait and are not lost, many or few of them. */
+/* While one answer is pending, the next requests wait and are not lost, many or few of them, even
+ * when the client has closed its side behind them. */
 static void test_pipelined_behind_a_deferred_answer(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        const struct http_server_config config = {.kernel_stamps = i == 1};
+    for (int i = 0; i < 4; i++) {
+        const struct http_server_config config = {.kernel_stamps = i % 2 == 1};
+        const bool half_closed = i >= 2;
         struct fixture *f = start(&config);
         int fd = client_open(f);
         client_text(fd, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -64,6 +66,7 @@ static void test_pipelined_behind_a_deferred_answer(void **state)
             client_text(fd, post);
         }
         client_text(fd, "GET /last HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_int_equal(half_closed ? shutdown(fd, SHUT_WR) : 0, 0);
         assert_int_equal(atomic_load(&f->handled), 1);
         on_loop(f, answer_deferred);
         expect_answer(fd, 200, "deferred 0;");
@@ -71,6 +74,9 @@ static void test_pipelined_behind_a_deferred_answer(void **state)
             expect_answer(fd, 200, post_answer);
         }
         expect_answer(fd, 200, "path=/last");
+        if (half_closed) {
+            expect_closed(fd);
+        }
         (void)close(fd);
         finish(f);
     }

@@ -6,14 +6,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define assert_str(s, text)                                                                        \
-    do {                                                                                           \
-        struct str s_ = (s);                                                                       \
-        assert_non_null(s_.ptr);                                                                   \
-        assert_int_equal(s_.len, strlen(text));                                                    \
-        assert_memory_equal(s_.ptr, text, s_.len);                                                 \
-    } while (0)
-
 #define ARN_OF(name) "arn:aws:sqs:" KIT_REGION ":" KIT_ACCOUNT ":" name
 #define REDRIVE(name)                                                                              \
     "RedrivePolicy", "{\"deadLetterTargetArn\":\"" ARN_OF(name) "\",\"maxReceiveCount\":1}"
@@ -23,13 +15,6 @@ static int setup(void **state)
     *state = MEM_NEW(struct kit);
     kit_init(*state);
     assert_int_equal(kit_create(*state, "jobs", NULL), 0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -396,17 +381,18 @@ static void test_sixty_second_rules_and_transactions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_tags, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tags_have_a_limit, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_create_with_tags, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_permissions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tags, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_tags_have_a_limit, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_create_with_tags, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_permissions, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_transaction_takes_the_permission_back, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_dead_letter_sources, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_encryption, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_attributes_of_fifo_queues, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_sixty_second_rules, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_sixty_second_rules_and_transactions, setup, teardown),
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(test_dead_letter_sources, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_encryption, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_attributes_of_fifo_queues, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_sixty_second_rules, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_sixty_second_rules_and_transactions, setup,
+                                        kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

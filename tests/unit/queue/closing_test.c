@@ -21,13 +21,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
-    return 0;
-}
-
 /* ---- looking at it ---- */
 
 static int64_t query(struct kit *kit, const char *sql)
@@ -291,14 +284,17 @@ static void test_checked_whole_after_an_unclean_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_nothing_is_counted_after_a_clean_end, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_everything_is_counted_after_a_kill, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_time_passes_while_closed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wall_clock_stepped_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_counters_that_make_no_sense, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_retention_goes_on, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_work_of_a_start_does_not_grow, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_checked_whole_after_an_unclean_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_is_counted_after_a_clean_end, setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(test_everything_is_counted_after_a_kill, setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(test_time_passes_while_closed, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_wall_clock_stepped_back, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_counters_that_make_no_sense, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_goes_on, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_work_of_a_start_does_not_grow, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_checked_whole_after_an_unclean_end, setup,
+                                        kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,27 +5,12 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define assert_str(s, text)                                                                        \
-    do {                                                                                           \
-        struct str s_ = (s);                                                                       \
-        assert_non_null(s_.ptr);                                                                   \
-        assert_int_equal(s_.len, strlen(text));                                                    \
-        assert_memory_equal(s_.ptr, text, s_.len);                                                 \
-    } while (0)
-
 static int setup(void **state)
 {
     struct kit *kit = MEM_NEW(struct kit);
     kit_init(kit);
     assert_int_equal(kit_create(kit, "jobs", NULL), 0);
     *state = kit;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -479,22 +464,22 @@ static void test_rollback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_send_receive_delete, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lease_ends, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_expired_handle_still_deletes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_receive_with_timeout_zero, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_delay, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_change_visibility, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_visibility_total, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_handles, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_batches, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_message_attributes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_small_arena, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hold_and_settle, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_in_flight_limit, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_send_receive_delete, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_lease_ends, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_expired_handle_still_deletes, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_receive_with_timeout_zero, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_delay, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_order, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_change_visibility, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_visibility_total, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_handles, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_batches, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_message_attributes, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_sizes, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_small_arena, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_hold_and_settle, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_in_flight_limit, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_rollback, setup, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

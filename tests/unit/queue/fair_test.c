@@ -15,13 +15,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
-    return 0;
-}
-
 static void send_as(struct kit *kit, const char *tenant, const char *body)
 {
     struct sqs_send_message_in in = {
@@ -203,7 +196,7 @@ static void test_a_rollback_forgets_nothing_and_adds_nothing(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         T(without_noise_it_is_first_come_first_served),
         T(quiet_tenants_first),

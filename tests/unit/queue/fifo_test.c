@@ -17,13 +17,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
-    return 0;
-}
-
 /* id NULL: by content. The answer is in kit->request. */
 static const struct sqs_send_result *send_to(struct kit *kit, const char *group, const char *body,
                                              const char *id)
@@ -321,7 +314,7 @@ static void test_held_messages_come_back_in_order(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         T(order_and_lock),
         T(group_first),

@@ -26,13 +26,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
-    return 0;
-}
-
 /* ---- whole files ---- */
 
 static struct str read_file(struct kit *kit, const char *path)
@@ -281,15 +274,15 @@ static void test_another_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_made_complete, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_foreign_and_newer, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_not_readable, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_log_without_file, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_killed_after_creation, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_another_process, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_made_complete, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_truncated, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_damaged, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_foreign_and_newer, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_not_readable, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_log_without_file, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_killed, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_killed_after_creation, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_another_process, setup, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,13 +20,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
-    return 0;
-}
-
 static void page(struct kit *kit, struct store_peek *peek)
 {
     peek->before = peek->count;
@@ -265,7 +258,7 @@ static void what_outlived_its_retention_is_gone(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         TEST(nothing_changes),
         TEST(hidden_ones_are_shown_when_asked_for),

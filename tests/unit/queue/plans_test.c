@@ -239,20 +239,13 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_plans, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_plans, setup, kit_teardown),
         cmocka_unit_test(test_cost_with_a_million_messages),
-        cmocka_unit_test_setup_teardown(test_cost_does_not_grow, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cost_of_moving_does_not_grow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cost_does_not_grow, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_cost_of_moving_does_not_grow, setup, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

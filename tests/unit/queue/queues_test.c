@@ -5,14 +5,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define assert_str(s, text)                                                                        \
-    do {                                                                                           \
-        struct str s_ = (s);                                                                       \
-        assert_non_null(s_.ptr);                                                                   \
-        assert_int_equal(s_.len, strlen(text));                                                    \
-        assert_memory_equal(s_.ptr, text, s_.len);                                                 \
-    } while (0)
-
 #define ARN_OF(name) "arn:aws:sqs:" KIT_REGION ":" KIT_ACCOUNT ":" name
 #define POLICY(name, count)                                                                        \
     "{\"deadLetterTargetArn\":\"" ARN_OF(name) "\",\"maxReceiveCount\":" count "}"
@@ -25,13 +17,6 @@ static int setup(void **state)
 {
     *state = MEM_NEW(struct kit);
     kit_init(*state);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -561,24 +546,25 @@ static void test_clock_behind_at_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_create, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_get_queue_url, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_delete_queue, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_list, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_attributes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_shrink, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_redrive_policy, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_dead_letter_at_receive, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_dead_letter_at_hold_and_settle, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_self_target, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_retention_deletes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_retention_changed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_retention_moves_to_dead_letter, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_retention_spares_messages_in_hand, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_clock_steps_while_running, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_clock_behind_at_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_create, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_get_queue_url, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_delete_queue, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_list, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_attributes, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_purge, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_shrink, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_redrive_policy, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_dead_letter_at_receive, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_dead_letter_at_hold_and_settle, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_self_target, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_deletes, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_changed, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_moves_to_dead_letter, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_spares_messages_in_hand, setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(test_restart, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_clock_steps_while_running, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_clock_behind_at_start, setup, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

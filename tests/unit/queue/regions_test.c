@@ -5,14 +5,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define assert_str(s, text)                                                                        \
-    do {                                                                                           \
-        struct str s_ = (s);                                                                       \
-        assert_non_null(s_.ptr);                                                                   \
-        assert_int_equal(s_.len, strlen(text));                                                    \
-        assert_memory_equal(s_.ptr, text, s_.len);                                                 \
-    } while (0)
-
 #define ABROAD               "eu-west-1"
 #define ARN_IN(region, name) "arn:aws:sqs:" region ":" KIT_ACCOUNT ":" name
 #define POLICY_IN(region)                                                                          \
@@ -25,13 +17,6 @@ static int setup(void **state)
     assert_int_equal(kit_create(kit, "dead", NULL), 0);
     assert_int_equal(kit_create(kit, "jobs", NULL), 0);
     *state = kit;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -105,12 +90,12 @@ static void a_dead_letter_tells_its_source_in_the_region(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_arn_is_of_the_requests_region, setup, teardown),
-        cmocka_unit_test_setup_teardown(policies_name_either_region, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_arn_is_of_the_requests_region, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(policies_name_either_region, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(an_allow_policy_means_queues_of_any_region, setup,
-                                        teardown),
+                                        kit_teardown),
         cmocka_unit_test_setup_teardown(a_dead_letter_tells_its_source_in_the_region, setup,
-                                        teardown),
+                                        kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,14 +7,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define assert_str(s, text)                                                                        \
-    do {                                                                                           \
-        struct str s_ = (s);                                                                       \
-        assert_non_null(s_.ptr);                                                                   \
-        assert_int_equal(s_.len, strlen(text));                                                    \
-        assert_memory_equal(s_.ptr, text, s_.len);                                                 \
-    } while (0)
-
 #define ARN_OF(name) "arn:aws:sqs:" KIT_REGION ":" KIT_ACCOUNT ":" name
 #define REDRIVE(name)                                                                              \
     "RedrivePolicy", "{\"deadLetterTargetArn\":\"" ARN_OF(name) "\",\"maxReceiveCount\":1}"
@@ -26,13 +18,6 @@ static int setup(void **state)
     kit_init(*state);
     assert_int_equal(kit_create(*state, "dead", NULL), 0);
     assert_int_equal(kit_create(*state, "jobs", REDRIVE("dead"), NULL), 0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -501,19 +486,19 @@ static void test_fifo(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_back_to_where_they_came_from, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_retention_begins_anew, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_to_one_queue, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_stays, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_list, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_queues_come_and_go, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_fifo, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_back_to_where_they_came_from, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_begins_anew, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_to_one_queue, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_what_stays, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_rate, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_cancel, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_failures, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_restart, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_rollback, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_list, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_queues_come_and_go, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_fifo, setup, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
