@@ -1,11 +1,12 @@
 /*
- * What the parts of the engine share. engine.c: opening, transactions, dispatch; engine_queues.c:
- * actions on queues; engine_list.c: which there are; engine_attributes.c: their attributes;
- * engine_permissions.c; engine_tags.c; engine_tasks.c: moving dead letters; engine_send.c;
- * engine_take.c: both kinds of receive, engine_pick.c: of which messages, engine_answer.c: what
- * their receivers see; engine_handles.c: delete and visibility; engine_expire.c: retention, dead
- * letters, emptying; engine_group.c: FIFO groups and tenants; engine_recent.c: what is remembered
- * for five minutes.
+ * What the parts of the engine share. engine.c: transactions, dispatch; engine_open.c and
+ * engine_closing.c: a start and an end; engine_queues.c: actions on queues; engine_list.c: which
+ * there are; engine_attributes.c: their attributes; engine_permissions.c; engine_tags.c;
+ * engine_tasks.c: moving dead letters; engine_send.c; engine_take.c: both kinds of receive,
+ * engine_pick.c: of which messages, engine_answer.c: what their receivers see; engine_peek.c:
+ * looking without receiving; engine_handles.c: delete and visibility; engine_expire.c: retention,
+ * dead letters, emptying; engine_group.c: FIFO groups and tenants; engine_recent.c: what is
+ * remembered for five minutes.
  */
 #ifndef SLUICE_QUEUE_ENGINE_INTERNAL_H
 #define SLUICE_QUEUE_ENGINE_INTERNAL_H
