@@ -9,51 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Until the state of limits outlives the process, a longer window could not be kept over a start.
- */
-#define CONNECT_TIMEOUT_NS      (5 * NS_PER_S)
-#define VISIBILITY_NS           (30 * NS_PER_S)
-#define VISIBILITY_MAX_NS       (INT64_C(12) * 3600 * NS_PER_S)
-#define PATH_TEXT_MAX           128
 #define DEAD_LETTER_MAX_RECEIVE 5
 #define DEAD_LETTER_RETENTION_S (14 * 86400)
 #define MESSAGE_MAX_BYTES       1048576
 
-struct check {
-    struct settings *settings;
-    struct error_list *errors;
-    int first_code;
-};
-
-/* "limits.createjob.per": where an error lies. */
-struct place {
-    char text[PATH_TEXT_MAX];
-};
-
-static struct place place(const char *table, const char *name, const char *key)
+struct place place(const char *table, const char *name, const char *key)
 {
     struct place place;
     (void)snprintf(place.text, sizeof(place.text), "%s.%s.%s", table, name, key);
     return place;
 }
 
-#define FAIL(check, where, ...)                                                                    \
-    fail((check), error_list_add((check)->errors, ERR_INVALID, (where), __VA_ARGS__))
-
-static void fail(struct check *check, int code)
+void check_fail(struct check *check, int code)
 {
     if (check->first_code == 0) {
         check->first_code = code;
     }
 }
-
-/* The names of one table's entries: each structure begins with its name. */
-struct names {
-    const void *items;
-    uint32_t count;
-    size_t item_size;
-};
-#define NAMES(array) ((struct names){(array).items, (array).count, sizeof((array).items[0])})
 
 static const char *next_name(void *context, uint32_t i)
 {
@@ -65,7 +37,7 @@ static const char *next_name(void *context, uint32_t i)
     return name;
 }
 
-static uint32_t find_name(struct names names, const char *wanted)
+uint32_t check_find(struct names names, const char *wanted)
 {
     const char *name;
     for (uint32_t i = 0; (name = next_name(&names, i)) != NULL; i++) {
@@ -76,11 +48,10 @@ static uint32_t find_name(struct names names, const char *wanted)
     return SETTINGS_NONE;
 }
 
-/* The index of the entry, or an error with a suggestion. */
-static uint32_t refer(struct check *check, struct names names, const char *table,
-                      const char *wanted, const char *where)
+uint32_t check_refer(struct check *check, struct names names, const char *table, const char *wanted,
+                     const char *where)
 {
-    uint32_t index = find_name(names, wanted);
+    uint32_t index = check_find(names, wanted);
     if (index != SETTINGS_NONE) {
         return index;
     }
@@ -92,94 +63,6 @@ static uint32_t refer(struct check *check, struct names names, const char *table
         FAIL(check, where, "found \"%s\", which is not in %s; declare it there", wanted, table);
     }
     return SETTINGS_NONE;
-}
-
-/* ---- limits ---- */
-
-static void check_per(struct check *check, const struct limit_settings *limit)
-{
-    char per[32];
-    char other[32];
-    if (limit->per_ns <= LIMIT_UNSAVED_MAX_NS) {
-        return;
-    }
-    /* The same pace in a window that is allowed: one request per W / N. */
-    int64_t one_ns = limit->requests == 0 ? limit->per_ns : limit->per_ns / limit->requests;
-    one_ns = one_ns > NS_PER_S ? one_ns / NS_PER_S * NS_PER_S : one_ns;
-    config_duration_text(limit->per_ns, per, sizeof(per));
-    config_duration_text(one_ns, other, sizeof(other));
-    const struct place where = place("limits", limit->name, "per");
-    if (one_ns <= LIMIT_UNSAVED_MAX_NS && limit->requests > 1) {
-        FAIL(
-            check, where.text,
-            "found \"%s\"; allowed: at most \"60s\" while the state of limits is not kept on disk; "
-            "use the same pace in a shorter window, for example 1 request per \"%s\"",
-            per, other);
-    } else {
-        FAIL(
-            check, where.text,
-            "found \"%s\"; allowed: at most \"60s\" while the state of limits is not kept on disk; "
-            "use a shorter window",
-            per);
-    }
-}
-
-static void resolve_limit(struct check *check, struct limit_settings *limit)
-{
-    check_per(check, limit);
-    if (limit->kind == LIMIT_WINDOW && limit->burst != 0) {
-        FAIL(check, place("limits", limit->name, "burst").text,
-             "found %u with kind \"window\"; remove it, or set kind to \"bucket\"", limit->burst);
-    }
-    if (limit->kind == LIMIT_BUCKET && limit->burst == 0) {
-        limit->burst = 1;
-    }
-    if (limit->guard_ns == CONFIG_UNSET) {
-        limit->guard_ns = limit->hold == LIMIT_HOLD_ARRIVAL ? LIMIT_GUARD_NS : 0;
-    }
-}
-
-/* ---- targets ---- */
-
-static void check_headers(struct check *check, const struct target_settings *target)
-{
-    char key[PATH_TEXT_MAX];
-    for (uint32_t i = 0; i < target->headers.count; i++) {
-        struct str name = str_from(target->headers.items[i].name);
-        const char *problem =
-            settings_header_problem(name, str_from(target->headers.items[i].value));
-        for (uint32_t j = 0; problem == NULL && j < i; j++) {
-            if (str_equal_nocase(name, str_from(target->headers.items[j].name))) {
-                problem = "the same header is there twice; remove one";
-            }
-        }
-        if (problem != NULL) {
-            (void)snprintf(key, sizeof(key), "headers.%s", target->headers.items[i].name);
-            FAIL(check, place("targets", target->name, key).text, "%s", problem);
-        }
-    }
-}
-
-static void resolve_target(struct check *check, struct target_settings *target)
-{
-    const char *problem = target->url == NULL ? NULL : settings_url_problem(str_from(target->url));
-    if (problem != NULL) {
-        /* Not what was found: a URL with a password would end up in the log. */
-        FAIL(check, place("targets", target->name, "url").text, "the URL cannot be used: %s",
-             problem);
-    }
-    if (target->connect_timeout_ns == CONFIG_UNSET) {
-        target->connect_timeout_ns = mono_min(CONNECT_TIMEOUT_NS, target->timeout_ns);
-    }
-    if (target->timeout_ns > 0 && target->connect_timeout_ns > target->timeout_ns) {
-        char found[32];
-        char timeout[32];
-        config_duration_text(target->connect_timeout_ns, found, sizeof(found));
-        config_duration_text(target->timeout_ns, timeout, sizeof(timeout));
-        FAIL(check, place("targets", target->name, "connect_timeout").text,
-             "found \"%s\"; allowed: at most the timeout, \"%s\"", found, timeout);
-    }
-    check_headers(check, target);
 }
 
 /* ---- queues ---- */
@@ -266,7 +149,7 @@ static void resolve_queues(struct check *check)
         const char *dead_letter = settings->queues.items[i].dead_letter;
         uint32_t index = SETTINGS_NONE;
         if (dead_letter != NULL) {
-            index = find_name(NAMES(settings->queues), dead_letter);
+            index = check_find(NAMES(settings->queues), dead_letter);
             if (index == SETTINGS_NONE) {
                 index = settings->queues.count;
                 imply_queue(settings, dead_letter);
@@ -285,126 +168,6 @@ static void resolve_queues(struct check *check)
                  "rest; remove one of them",
                  queue->dead_letter);
         }
-    }
-}
-
-/* ---- routes ---- */
-
-static void resolve_route_queue(struct check *check, struct route_settings *route)
-{
-    const struct place where = place("routes", route->name, "queue");
-    struct str queue = str_from(route->queue);
-    route->queue_index = SETTINGS_NONE;
-    if (queue.ptr == NULL) {
-        return;
-    }
-    if (settings_is_url(queue)) {
-        const char *problem = settings_url_problem(queue);
-        if (problem != NULL) {
-            FAIL(check, where.text, "the queue URL cannot be used: %s", problem);
-        }
-        return;
-    }
-    if (!config_queue_name_is_valid(queue)) {
-        FAIL(check, where.text,
-             "found \"%.80s\"; allowed: the name of a queue (1 to %u of A-Z a-z 0-9 _ -, and .fifo "
-             "at the end of a FIFO queue's) or the https:// URL of an SQS queue",
-             route->queue, CONFIG_NAME_MAX);
-        return;
-    }
-    route->queue_index =
-        refer(check, NAMES(check->settings->queues), "queues", route->queue, where.text);
-}
-
-/* A call that takes more permits than there are would wait for ever. */
-static void check_weight(struct check *check, const struct route_settings *route,
-                         const struct limit_settings *limit)
-{
-    uint32_t most = limit->kind == LIMIT_BUCKET ? limit->burst : limit->requests;
-    if (most > 0 && route->weight > most) {
-        FAIL(check, place("routes", route->name, "weight").text,
-             "found %u, but the limit \"%s\" never has more than %u permits: no call could start; "
-             "allowed: 1 to %u",
-             route->weight, limit->name, most, most);
-    }
-}
-
-static void resolve_route_limits(struct check *check, struct route_settings *route)
-{
-    char key[32];
-    const struct config_strings *names = &route->limits;
-    for (uint32_t i = 0; i < names->count && i < LIMIT_SET_MAX; i++) {
-        (void)snprintf(key, sizeof(key), "limits[%u]", i);
-        const struct place where = place("routes", route->name, key);
-        uint32_t index =
-            refer(check, NAMES(check->settings->limits), "limits", names->items[i], where.text);
-        route->limit_index[i] = index;
-        for (uint32_t j = 0; j < i && index != SETTINGS_NONE; j++) {
-            if (route->limit_index[j] == index) {
-                FAIL(check, where.text, "found \"%s\" a second time; name each limit once",
-                     names->items[i]);
-            }
-        }
-        if (index != SETTINGS_NONE) {
-            check_weight(check, route, &check->settings->limits.items[index]);
-        }
-    }
-}
-
-/* No call starts with less of its lease left than it may take: the lease must be longer. */
-static void resolve_visibility(struct check *check, struct route_settings *route,
-                               const struct target_settings *target)
-{
-    if (route->visibility_ns == CONFIG_UNSET) {
-        int64_t twice = mono_min(2 * target->timeout_ns, VISIBILITY_MAX_NS);
-        route->visibility_ns = mono_max(VISIBILITY_NS, twice);
-    } else if (route->visibility_ns > 0 && route->visibility_ns <= target->timeout_ns) {
-        char found[32];
-        char timeout[32];
-        config_duration_text(route->visibility_ns, found, sizeof(found));
-        config_duration_text(target->timeout_ns, timeout, sizeof(timeout));
-        FAIL(check, place("routes", route->name, "visibility").text,
-             "found \"%s\"; allowed: more than the target's timeout, \"%s\", or a message would "
-             "come back while it is being called",
-             found, timeout);
-    }
-}
-
-static void resolve_route_target(struct check *check, struct route_settings *route)
-{
-    route->target_index = SETTINGS_NONE;
-    if (route->target == NULL) {
-        return;
-    }
-    route->target_index = refer(check, NAMES(check->settings->targets), "targets", route->target,
-                                place("routes", route->name, "target").text);
-    if (route->target_index == SETTINGS_NONE) {
-        return;
-    }
-    const struct target_settings *target = &check->settings->targets.items[route->target_index];
-    if (target->concurrency > 0 && route->concurrency > target->concurrency) {
-        FAIL(check, place("routes", route->name, "concurrency").text,
-             "found %u; allowed: 0 to %u, the concurrency of target \"%s\"", route->concurrency,
-             target->concurrency, target->name);
-    }
-    if (target->timeout_ns > 0) {
-        resolve_visibility(check, route, target);
-    }
-}
-
-static void resolve_route(struct check *check, struct route_settings *route)
-{
-    resolve_route_queue(check, route);
-    resolve_route_target(check, route);
-    resolve_route_limits(check, route);
-    if (route->retry.max_backoff_ns > 0 &&
-        route->retry.min_backoff_ns > route->retry.max_backoff_ns) {
-        char found[32];
-        char max[32];
-        config_duration_text(route->retry.min_backoff_ns, found, sizeof(found));
-        config_duration_text(route->retry.max_backoff_ns, max, sizeof(max));
-        FAIL(check, place("routes", route->name, "retry.min_backoff").text,
-             "found \"%s\"; allowed: at most max_backoff, \"%s\"", found, max);
     }
 }
 
@@ -575,14 +338,14 @@ int settings_resolve(struct settings *settings, struct error_list *errors)
 {
     struct check check = {.settings = settings, .errors = errors};
     for (uint32_t i = 0; i < settings->limits.count; i++) {
-        resolve_limit(&check, &settings->limits.items[i]);
+        check_limit(&check, &settings->limits.items[i]);
     }
     for (uint32_t i = 0; i < settings->targets.count; i++) {
-        resolve_target(&check, &settings->targets.items[i]);
+        check_target(&check, &settings->targets.items[i]);
     }
     resolve_queues(&check);
     for (uint32_t i = 0; i < settings->routes.count; i++) {
-        resolve_route(&check, &settings->routes.items[i]);
+        check_route(&check, &settings->routes.items[i]);
     }
     check_process(&check);
     return check.first_code;

@@ -24,6 +24,16 @@ const char *settle_name(enum settle settle)
     return (unsigned)settle < SL_COUNT(names) ? names[settle] : "unknown";
 }
 
+const char *give_up_name(enum give_up why)
+{
+    static const char *const names[] = {
+#define XX(name, text) [GIVE_UP_##name] = (text),
+        GIVE_UP_MAP(XX)
+#undef XX
+    };
+    return (unsigned)why < SL_COUNT(names) ? names[why] : "unknown";
+}
+
 #define TO(state) (1u << MESSAGE_##state)
 
 /* Where a message may go from each state; NEW at the end means: off all lists, freed next. */
@@ -67,6 +77,7 @@ struct message *flow_message_new(struct route *route)
     struct message *message = MEM_NEW(struct message);
 
     message->route = route;
+    message->first_attempt_at = MONO_NEVER;
     return message;
 }
 

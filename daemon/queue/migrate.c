@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* steps[n] brings version n + 1 to n + 2. */
-static const char *const steps[SCHEMA_VERSION] = {schema_from_1_to_2};
+static const char *const steps[SCHEMA_VERSION] = {schema_from_1_to_2, schema_from_2_to_3};
 
 static int exec(sqlite3 *handle, const char *sql)
 {

@@ -108,6 +108,35 @@ const char schema_create_pragmas[] = "PRAGMA page_size = 8192;"
     " leased INTEGER NOT NULL"                                                                     \
     ") STRICT;"
 
+/*
+ * records: what a route knows of a message, or of a key from its body, beyond the message's own
+ * row. key: 16 bytes of SHA-256; times are wall clock. attempts and first_at: of the retry plan.
+ *
+ * quotas: permits of a limit whose window is longer than a process may live, by (sub-)window;
+ * claimed before they are used, so that a crash can waste some but never give one twice.
+ */
+#define TABLES_OF_3                                                                                \
+    "CREATE TABLE records ("                                                                       \
+    " id INTEGER PRIMARY KEY,"                                                                     \
+    " route TEXT NOT NULL,"                                                                        \
+    " key BLOB NOT NULL,"                                                                          \
+    " state INTEGER NOT NULL,"                                                                     \
+    " attempts INTEGER NOT NULL,"                                                                  \
+    " first_at INTEGER NOT NULL,"                                                                  \
+    " expires_at INTEGER NOT NULL,"                                                                \
+    " message_id TEXT NOT NULL,"                                                                   \
+    " answer BLOB"                                                                                 \
+    ") STRICT;"                                                                                    \
+    "CREATE UNIQUE INDEX records_key ON records (route, key);"                                     \
+    "CREATE INDEX records_expiry ON records (expires_at);"                                         \
+    "CREATE TABLE quotas ("                                                                        \
+    " name TEXT NOT NULL,"                                                                         \
+    " period INTEGER NOT NULL,"                                                                    \
+    " claimed INTEGER NOT NULL,"                                                                   \
+    " used INTEGER NOT NULL,"                                                                      \
+    " PRIMARY KEY (name, period)"                                                                  \
+    ") STRICT, WITHOUT ROWID;"
+
 const char schema_tables[] =
     "CREATE TABLE meta ("
     " name TEXT PRIMARY KEY,"
@@ -131,7 +160,7 @@ const char schema_tables[] =
     " reserved INTEGER NOT NULL DEFAULT 0" /* sequences below were used, or may have been */
     ") STRICT;"
     "CREATE INDEX spaces_queue ON spaces (queue_id);"
-    "CREATE TABLE messages" MESSAGES_COLUMNS MESSAGES_INDEXES TABLES_OF_2;
+    "CREATE TABLE messages" MESSAGES_COLUMNS MESSAGES_INDEXES TABLES_OF_2 TABLES_OF_3;
 
 /* Version 1 had no groups: a group id was a text beside the message, and stays one. */
 const char schema_from_1_to_2[] =
@@ -142,6 +171,8 @@ const char schema_from_1_to_2[] =
     "DROP TABLE messages;"
     "ALTER TABLE spaces ADD COLUMN reserved INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE messages_2 RENAME TO messages;" MESSAGES_INDEXES TABLES_OF_2;
+
+const char schema_from_2_to_3[] = TABLES_OF_3;
 
 /* Exclusive: no other process may read or write the file while it is ours, and the WAL index needs
  * no shared memory file. secure_delete off: a deleted body is not overwritten at once. */

@@ -15,7 +15,7 @@
 #define SLUICE_QUEUE_SCHEMA_H
 
 #define SCHEMA_APPLICATION_ID 0x534c5543 /* "SLUC" */
-#define SCHEMA_VERSION        2
+#define SCHEMA_VERSION        3
 #define SCHEMA_PAGE_BYTES     8192
 
 /* visible_at of a message that belongs to the running process, without expiry: beyond every time
@@ -33,6 +33,7 @@
 extern const char schema_create_pragmas[];
 extern const char schema_tables[];
 extern const char schema_from_1_to_2[]; /* a file of version 1, inside a transaction */
+extern const char schema_from_2_to_3[];
 /* At every open. */
 extern const char schema_open_pragmas[];
 

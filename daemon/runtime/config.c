@@ -416,7 +416,7 @@ static const char *next_sibling(void *context, uint32_t index)
     CONFIG_ROW_FOR(siblings->table, siblings->pattern, i)
     {
         if (index-- == 0) {
-            return config_row_key(&siblings->table->rows[i]);
+            return config_row_key(config_table_row(siblings->table, i));
         }
     }
     return NULL;
@@ -445,8 +445,8 @@ static const struct config_row *find_row(const struct reader *r, const char *pat
 {
     CONFIG_ROW_FOR(r->table, pattern, i)
     {
-        if (str_equal(key, str_from(config_row_key(&r->table->rows[i])))) {
-            return &r->table->rows[i];
+        if (str_equal(key, str_from(config_row_key(config_table_row(r->table, i))))) {
+            return config_table_row(r->table, i);
         }
     }
     return NULL;
@@ -469,7 +469,7 @@ static void read_object(struct reader *r, const char *pattern, const struct json
     }
     CONFIG_ROW_FOR(r->table, pattern, i)
     {
-        const struct config_row *row = &r->table->rows[i];
+        const struct config_row *row = config_table_row(r->table, i);
         const char *key = config_row_key(row);
         if (object != NULL && json_get(object, key) != NULL) {
             continue;
@@ -577,7 +577,7 @@ static void free_object(const struct config_table *table, const char *pattern, v
 {
     CONFIG_ROW_FOR(table, pattern, i)
     {
-        const struct config_row *row = &table->rows[i];
+        const struct config_row *row = config_table_row(table, i);
         if (row->type == CONFIG_OBJECT) {
             char inside[CONFIG_PATTERN_MAX];
             config_row_inside(row, inside);

@@ -166,7 +166,7 @@ static void dump_object(struct printer *p, const char *pattern, const void *base
     p->depth++;
     CONFIG_ROW_FOR(p->table, pattern, i)
     {
-        const struct config_row *row = &p->table->rows[i];
+        const struct config_row *row = config_table_row(p->table, i);
         if (is_absent(row, base)) {
             continue;
         }
@@ -281,7 +281,7 @@ static void example_object(struct printer *p, const char *pattern)
     p->depth++;
     CONFIG_ROW_FOR(p->table, pattern, i)
     {
-        const struct config_row *row = &p->table->rows[i];
+        const struct config_row *row = config_table_row(p->table, i);
         if (!first) {
             buf_addc(p->out, '\n');
         }

@@ -23,15 +23,36 @@ static const char *path_after(const char *path, const char *pattern)
     return path + len + 1;
 }
 
+uint32_t config_table_count(const struct config_table *table)
+{
+    uint32_t count = 0;
+    for (uint32_t part = 0; part < CONFIG_PARTS_MAX && table->parts[part] != NULL; part++) {
+        count += table->parts[part]->count;
+    }
+    return count;
+}
+
+const struct config_row *config_table_row(const struct config_table *table, uint32_t i)
+{
+    for (uint32_t part = 0; part < CONFIG_PARTS_MAX && table->parts[part] != NULL; part++) {
+        if (i < table->parts[part]->count) {
+            return &table->parts[part]->items[i];
+        }
+        i -= table->parts[part]->count;
+    }
+    return NULL;
+}
+
 uint32_t config_row_child(const struct config_table *table, const char *pattern, uint32_t i)
 {
-    for (; i < table->count; i++) {
-        const char *rest = path_after(table->rows[i].path, pattern);
+    const struct config_row *row;
+    for (; (row = config_table_row(table, i)) != NULL; i++) {
+        const char *rest = path_after(row->path, pattern);
         if (rest != NULL && strpbrk(rest, ".*[") == NULL) {
-            return i;
+            break;
         }
     }
-    return table->count;
+    return i;
 }
 
 const char *config_row_key(const struct config_row *row)

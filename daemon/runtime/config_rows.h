@@ -10,7 +10,8 @@
 
 #define CONFIG_PATTERN_MAX 128
 
-/* The next row after i whose parent is pattern; table->count at the end. Start with i = 0. */
+/* The next row after i whose parent is pattern; config_table_count() at the end. Start with i = 0.
+ */
 uint32_t config_row_child(const struct config_table *table, const char *pattern, uint32_t i);
 /* The last part of the row's path. */
 const char *config_row_key(const struct config_row *row);
@@ -26,8 +27,8 @@ int64_t config_row_integer(const struct config_row *row, const void *base);
 int config_row_describe(const struct config_row *row, struct buf *out);
 
 #define CONFIG_ROW_FOR(table, pattern, i)                                                          \
-    for (uint32_t i = config_row_child((table), (pattern), 0); i < (table)->count;                 \
-         i = config_row_child((table), (pattern), i + 1))
+    for (uint32_t i = config_row_child((table), (pattern), 0);                                     \
+         config_table_row((table), i) != NULL; i = config_row_child((table), (pattern), i + 1))
 
 #define CONFIG_FIFO_TEXT ", and .fifo at the end of a FIFO queue's name"
 /* A name as the row allows it. */

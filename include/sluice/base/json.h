@@ -55,6 +55,10 @@ size_t json_count(const struct json_value *array_or_object);
 const struct json_value *json_first(const struct json_value *array_or_object);
 const struct json_value *json_next(const struct json_value *value);
 struct str json_key(const struct json_value *value);
+/* What a JSON Pointer (RFC 6901) names: "" the root, "/a/0" the first of a's items, with ~0 for ~
+ * and ~1 for /. NULL where there is nothing, and for a pointer that is none. */
+const struct json_value *json_pointer(const struct json_value *root, struct str pointer);
+bool json_pointer_is_valid(struct str pointer);
 /* Appends the value as compact JSON. */
 int json_write_value(struct buf *out, const struct json_value *value);
 

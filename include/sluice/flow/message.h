@@ -52,6 +52,24 @@ enum settle {
 };
 const char *settle_name(enum settle settle);
 
+/* Why a message was given up: what a dead letter says of itself. */
+#define GIVE_UP_MAP(XX)                                                                            \
+    XX(NONE, "none")                                                                               \
+    XX(REFUSED, "refused")           /* the outcome of its last attempt is dead_letter */          \
+    XX(MAX_ATTEMPTS, "max_attempts") /* of the route's retry plan */                               \
+    XX(MAX_DURATION, "max_retry_duration")                                                         \
+    XX(EXPIRED, "expired")        /* its retention ends */                                         \
+    XX(UNKNOWN, "unknown_result") /* idempotency: it may have been called, and must not be         \
+                                     called again */
+
+enum give_up {
+#define XX(name, text) GIVE_UP_##name,
+    GIVE_UP_MAP(XX)
+#undef XX
+        GIVE_UP__COUNT
+};
+const char *give_up_name(enum give_up why);
+
 struct route;
 struct group;
 
@@ -70,14 +88,18 @@ struct message {
     mono_ns lease_until;   /* ours until then; MONO_NEVER when the source needs no extension */
     int64_t visibility_ns; /* length of one extension; 0 with MONO_NEVER */
     void *source_data;     /* private to the source (receipt handle …), freed by it at settle */
+    void *user;            /* of the ops' owner, freed by it in ops->message_done */
     uint32_t receive_count;
     enum message_state state;
     /* history here */
     uint32_t attempts; /* counted attempts: those that reached the API and are no throttle */
     uint32_t calls;    /* all attempts started */
-    uint32_t backoffs; /* failures in a row, for the backoff exponent */
-    int last_status;   /* HTTP status of the last attempt, 0 when none came */
-    int last_error;    /* enum err of the last transport error, 0 */
+    mono_ns
+        first_attempt_at; /* MONO_NEVER: none yet; kept over a restart, so also before its start */
+    enum give_up give_up; /* valid with SETTLE_DEAD_LETTER */
+    uint32_t backoffs;    /* failures in a row, for the backoff exponent */
+    int last_status;      /* HTTP status of the last attempt, 0 when none came */
+    int last_error;       /* enum err of the last transport error, 0 */
     enum limit_reason wait_reason; /* what said no last */
     mono_ns ready_at;              /* since when it could have been called */
     int64_t throttle_wait_ns;      /* sum of the waits for an admission */

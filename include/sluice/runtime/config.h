@@ -89,11 +89,24 @@ struct config_row {
 #define CONFIG_MEMBER(type, member)                                                                \
     .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 
-struct config_table {
-    const struct config_row *rows; /* a parent before its children */
+/* Rows of one part of the program: a parent before its children. */
+struct config_rows {
+    const struct config_row *items;
     uint32_t count;
+};
+#define CONFIG_ROWS(array)                                                                         \
+    {                                                                                              \
+        (array), SL_COUNT(array)                                                                   \
+    }
+#define CONFIG_PARTS_MAX 8
+
+struct config_table {
+    const struct config_rows *parts[CONFIG_PARTS_MAX]; /* up to the first NULL */
     size_t root_size;
 };
+uint32_t config_table_count(const struct config_table *table);
+/* NULL past the end. */
+const struct config_row *config_table_row(const struct config_table *table, uint32_t i);
 
 /* A bounded collection of errors (or warnings). Zero-initialised; error_list_free(). */
 struct error_list {

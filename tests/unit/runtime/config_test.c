@@ -135,7 +135,8 @@ static const struct config_row rows[] = {
      .fallback = "3",
      .help = "Height."},
 };
-static const struct config_table table = {rows, SL_COUNT(rows), sizeof(struct house)};
+static const struct config_rows part = CONFIG_ROWS(rows);
+static const struct config_table table = {{&part}, sizeof(struct house)};
 
 static int parse(const char *text, struct house *house, struct error_list *errors)
 {

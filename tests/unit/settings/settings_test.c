@@ -350,8 +350,8 @@ static void test_table(void **state)
 {
     (void)state;
     const struct config_table *table = settings_table();
-    for (uint32_t i = 0; i < table->count; i++) {
-        const struct config_row *row = &table->rows[i];
+    for (uint32_t i = 0; i < config_table_count(table); i++) {
+        const struct config_row *row = config_table_row(table, i);
         size_t len = strlen(row->help);
         assert_true(len > 0 && row->help[len - 1] == '.');
         bool group =

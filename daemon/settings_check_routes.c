@@ -1,0 +1,128 @@
+#include "settings_check.h"
+
+#include "settings_text.h"
+#include "sluice/base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define VISIBILITY_NS     (30 * NS_PER_S)
+#define VISIBILITY_MAX_NS (INT64_C(12) * 3600 * NS_PER_S)
+
+static void resolve_route_queue(struct check *check, struct route_settings *route)
+{
+    const struct place where = place("routes", route->name, "queue");
+    struct str queue = str_from(route->queue);
+    route->queue_index = SETTINGS_NONE;
+    if (queue.ptr == NULL) {
+        return;
+    }
+    if (settings_is_url(queue)) {
+        const char *problem = settings_url_problem(queue);
+        if (problem != NULL) {
+            FAIL(check, where.text, "the queue URL cannot be used: %s", problem);
+        }
+        return;
+    }
+    if (!config_queue_name_is_valid(queue)) {
+        FAIL(check, where.text,
+             "found \"%.80s\"; allowed: the name of a queue (1 to %u of A-Z a-z 0-9 _ -, and .fifo "
+             "at the end of a FIFO queue's) or the https:// URL of an SQS queue",
+             route->queue, CONFIG_NAME_MAX);
+        return;
+    }
+    route->queue_index =
+        check_refer(check, NAMES(check->settings->queues), "queues", route->queue, where.text);
+}
+
+/* A call that takes more permits than there are would wait for ever. */
+static void check_weight(struct check *check, const struct route_settings *route,
+                         const struct limit_settings *limit)
+{
+    uint32_t most = limit->kind == LIMIT_BUCKET ? limit->burst : limit->requests;
+    if (most > 0 && route->weight > most) {
+        FAIL(check, place("routes", route->name, "weight").text,
+             "found %u, but the limit \"%s\" never has more than %u permits: no call could start; "
+             "allowed: 1 to %u",
+             route->weight, limit->name, most, most);
+    }
+}
+
+static void resolve_route_limits(struct check *check, struct route_settings *route)
+{
+    char key[32];
+    const struct config_strings *names = &route->limits;
+    for (uint32_t i = 0; i < names->count && i < LIMIT_SET_MAX; i++) {
+        (void)snprintf(key, sizeof(key), "limits[%u]", i);
+        const struct place where = place("routes", route->name, key);
+        uint32_t index = check_refer(check, NAMES(check->settings->limits), "limits",
+                                     names->items[i], where.text);
+        route->limit_index[i] = index;
+        for (uint32_t j = 0; j < i && index != SETTINGS_NONE; j++) {
+            if (route->limit_index[j] == index) {
+                FAIL(check, where.text, "found \"%s\" a second time; name each limit once",
+                     names->items[i]);
+            }
+        }
+        if (index != SETTINGS_NONE) {
+            check_weight(check, route, &check->settings->limits.items[index]);
+        }
+    }
+}
+
+/* No call starts with less of its lease left than it may take: the lease must be longer. */
+static void resolve_visibility(struct check *check, struct route_settings *route,
+                               const struct target_settings *target)
+{
+    if (route->visibility_ns == CONFIG_UNSET) {
+        int64_t twice = mono_min(2 * target->timeout_ns, VISIBILITY_MAX_NS);
+        route->visibility_ns = mono_max(VISIBILITY_NS, twice);
+    } else if (route->visibility_ns > 0 && route->visibility_ns <= target->timeout_ns) {
+        char found[32];
+        char timeout[32];
+        config_duration_text(route->visibility_ns, found, sizeof(found));
+        config_duration_text(target->timeout_ns, timeout, sizeof(timeout));
+        FAIL(check, place("routes", route->name, "visibility").text,
+             "found \"%s\"; allowed: more than the target's timeout, \"%s\", or a message would "
+             "come back while it is being called",
+             found, timeout);
+    }
+}
+
+static void resolve_route_target(struct check *check, struct route_settings *route)
+{
+    route->target_index = SETTINGS_NONE;
+    if (route->target == NULL) {
+        return;
+    }
+    route->target_index = check_refer(check, NAMES(check->settings->targets), "targets",
+                                      route->target, place("routes", route->name, "target").text);
+    if (route->target_index == SETTINGS_NONE) {
+        return;
+    }
+    const struct target_settings *target = &check->settings->targets.items[route->target_index];
+    if (target->concurrency > 0 && route->concurrency > target->concurrency) {
+        FAIL(check, place("routes", route->name, "concurrency").text,
+             "found %u; allowed: 0 to %u, the concurrency of target \"%s\"", route->concurrency,
+             target->concurrency, target->name);
+    }
+    if (target->timeout_ns > 0) {
+        resolve_visibility(check, route, target);
+    }
+}
+
+void check_route(struct check *check, struct route_settings *route)
+{
+    resolve_route_queue(check, route);
+    resolve_route_target(check, route);
+    resolve_route_limits(check, route);
+    if (route->retry.max_backoff_ns > 0 &&
+        route->retry.min_backoff_ns > route->retry.max_backoff_ns) {
+        char found[32];
+        char max[32];
+        config_duration_text(route->retry.min_backoff_ns, found, sizeof(found));
+        config_duration_text(route->retry.max_backoff_ns, max, sizeof(max));
+        FAIL(check, place("routes", route->name, "retry.min_backoff").text,
+             "found \"%s\"; allowed: at most max_backoff, \"%s\"", found, max);
+    }
+}

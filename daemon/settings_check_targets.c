@@ -1,0 +1,50 @@
+#include "settings_check.h"
+
+#include "settings_text.h"
+#include "sluice/base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_NS (5 * NS_PER_S)
+
+static void check_headers(struct check *check, const struct target_settings *target)
+{
+    char key[PATH_TEXT_MAX];
+    for (uint32_t i = 0; i < target->headers.count; i++) {
+        struct str name = str_from(target->headers.items[i].name);
+        const char *problem =
+            settings_header_problem(name, str_from(target->headers.items[i].value));
+        for (uint32_t j = 0; problem == NULL && j < i; j++) {
+            if (str_equal_nocase(name, str_from(target->headers.items[j].name))) {
+                problem = "the same header is there twice; remove one";
+            }
+        }
+        if (problem != NULL) {
+            (void)snprintf(key, sizeof(key), "headers.%s", target->headers.items[i].name);
+            FAIL(check, place("targets", target->name, key).text, "%s", problem);
+        }
+    }
+}
+
+void check_target(struct check *check, struct target_settings *target)
+{
+    const char *problem = target->url == NULL ? NULL : settings_url_problem(str_from(target->url));
+    if (problem != NULL) {
+        /* Not what was found: a URL with a password would end up in the log. */
+        FAIL(check, place("targets", target->name, "url").text, "the URL cannot be used: %s",
+             problem);
+    }
+    if (target->connect_timeout_ns == CONFIG_UNSET) {
+        target->connect_timeout_ns = mono_min(CONNECT_TIMEOUT_NS, target->timeout_ns);
+    }
+    if (target->timeout_ns > 0 && target->connect_timeout_ns > target->timeout_ns) {
+        char found[32];
+        char timeout[32];
+        config_duration_text(target->connect_timeout_ns, found, sizeof(found));
+        config_duration_text(target->timeout_ns, timeout, sizeof(timeout));
+        FAIL(check, place("targets", target->name, "connect_timeout").text,
+             "found \"%s\"; allowed: at most the timeout, \"%s\"", found, timeout);
+    }
+    check_headers(check, target);
+}

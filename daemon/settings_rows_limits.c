@@ -1,0 +1,78 @@
+#include "settings_rows.h"
+
+#define LIMIT(member) CONFIG_MEMBER(struct limit_settings, member)
+
+/* In the order of their enums. */
+static const char *const limit_kinds[] = {"window", "bucket", NULL};
+static const char *const limit_holds[] = {"arrival", "response", NULL};
+
+static const struct config_row rows[] = {
+    {.path = "limits",
+     .type = CONFIG_TABLE,
+     SETTINGS(limits),
+     .item_size = sizeof(struct limit_settings),
+     .help = "Rate limits by name: requests per time, exact at the target. Routes that share a "
+             "quota name the same limit.",
+     .example = "createjob"},
+    {.path = "limits.*.kind",
+     .type = CONFIG_ENUM,
+     LIMIT(kind),
+     .names = limit_kinds,
+     .fallback = "\"window\"",
+     .help = "window: at most `requests` in any window of `per`. bucket: token bucket of rate "
+             "requests / per and depth `burst`."},
+    {.path = "limits.*.requests",
+     .type = CONFIG_INTEGER,
+     .flags = CONFIG_REQUIRED | CONFIG_RELOADABLE,
+     LIMIT(requests),
+     .min = 1,
+     .max = LIMIT_REQUESTS_MAX,
+     .unit = "requests",
+     .help = "How many requests the target takes in `per`.",
+     .example = "5"},
+    {.path = "limits.*.per",
+     .type = CONFIG_DURATION,
+     .flags = CONFIG_RELOADABLE,
+     LIMIT(per_ns),
+     .min = NS_PER_MS,
+     .max = 366 * DAY_NS,
+     .fallback = "\"1s\"",
+     .help = "The window. At most 60s while the state of limits is not kept on disk."},
+    {.path = "limits.*.hold",
+     .type = CONFIG_ENUM,
+     .flags = CONFIG_RELOADABLE,
+     LIMIT(hold),
+     .names = limit_holds,
+     .fallback = "\"arrival\"",
+     .help = "When a permit's time begins: at the request's arrival at the target's host, or at "
+             "its response (exact also for what the application counts, and behind proxies; "
+             "slower)."},
+    {.path = "limits.*.burst",
+     .type = CONFIG_INTEGER,
+     .flags = CONFIG_RELOADABLE,
+     LIMIT(burst),
+     .min = 1,
+     .max = LIMIT_REQUESTS_MAX,
+     .unit = "requests",
+     .help = "Depth of the bucket, for kind bucket only; 1 when not given.",
+     .example = "10"},
+    {.path = "limits.*.guard",
+     .type = CONFIG_DURATION,
+     .flags = CONFIG_RELOADABLE,
+     LIMIT(guard_ns),
+     .min = 0,
+     .max = 10 * NS_PER_S,
+     .help = "Added to every permit's time, for the target's own delay in reading; 10ms with hold "
+             "arrival, 0s with hold response when not given.",
+     .example = "\"10ms\""},
+    {.path = "limits.*.max_flight",
+     .type = CONFIG_DURATION,
+     .flags = CONFIG_RELOADABLE,
+     LIMIT(max_flight_ns),
+     .min = NS_PER_MS,
+     .max = MINUTE_NS,
+     .fallback = "\"1s\"",
+     .help = "How long bytes of a connection that is gone may still travel."},
+};
+
+const struct config_rows settings_rows_limits = CONFIG_ROWS(rows);
