@@ -33,7 +33,7 @@ struct destination_send {
 };
 
 void destination_send(struct destination *destination, struct destination_send *send);
-/* Its queue's name, or its URL without what follows a question mark. */
+/* For people: its queue's name or URL; of a URL to post to only the host. */
 const char *destination_name(const struct destination *destination);
 
 #endif

@@ -182,14 +182,25 @@ static void start_url(struct destination *d, struct destination_send *send)
 
 /* ---- all of them ---- */
 
-static struct destination *new_one(struct str where)
+/* Path and query of a URL to post to are often a secret. */
+static size_t host_end(struct str url)
+{
+    size_t slashes = 0;
+    size_t end = 0;
+
+    for (; end < url.len && url.ptr[end] != '?'; end++) {
+        slashes += url.ptr[end] == '/';
+        if (slashes == 3) {
+            break;
+        }
+    }
+    return end;
+}
+
+static struct destination *new_one(struct str where, size_t shown)
 {
     struct destination *d = MEM_NEW(struct destination);
-    size_t shown = 0;
 
-    while (shown < where.len && where.ptr[shown] != '?') {
-        shown++; /* a query may be a secret */
-    }
     d->where = mem_dup(where.ptr, where.len);
     d->name = mem_dup(where.ptr, shown);
     d->fifo = str_ends_with(where, STR(".fifo"));
@@ -199,7 +210,7 @@ static struct destination *new_one(struct str where)
 
 struct destination *destination_queue_new(struct store *store, struct str queue)
 {
-    struct destination *d = new_one(queue);
+    struct destination *d = new_one(queue, queue.len);
 
     d->start = start_queue;
     d->store = store;
@@ -208,7 +219,7 @@ struct destination *destination_queue_new(struct store *store, struct str queue)
 
 struct destination *destination_sqs_new(struct sqs_client *client, struct str queue_url)
 {
-    struct destination *d = new_one(queue_url);
+    struct destination *d = new_one(queue_url, queue_url.len);
 
     d->start = start_sqs;
     d->sqs = client;
@@ -218,7 +229,7 @@ struct destination *destination_sqs_new(struct sqs_client *client, struct str qu
 struct destination *destination_url_new(struct loop *loop, struct http_client *client,
                                         struct str url)
 {
-    struct destination *d = new_one(url);
+    struct destination *d = new_one(url, host_end(url));
 
     d->start = start_url;
     d->loop = loop;

@@ -87,6 +87,8 @@ void leases_run(struct route *route, uint32_t *budget, mono_ns now)
             lease_end(message, now);
         } else if (expires_here(message, now)) {
             give_up(message, GIVE_UP_EXPIRED, now);
+        } else if (message->state == MESSAGE_IN_FLIGHT && extension_due(message) > now) {
+            lease_schedule(message); /* its call began before the end came */
         } else {
             lease_extend(message);
         }
