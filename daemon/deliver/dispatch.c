@@ -82,7 +82,7 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
                                (double)NS_PER_S);
         }
     }
-    instruments_attempt(target, result, now - message->attempt_started_at);
+    instruments_attempt(message, result, now - message->attempt_started_at);
     target->d->attempts_running--;
     free(attempt);
     flow_attempt_ended(message, &facts, now);
