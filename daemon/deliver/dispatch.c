@@ -61,6 +61,17 @@ static void warn_of_proxy(struct delivery_target *target, const struct http_resu
     }
 }
 
+/* Without a connection the host may have moved. */
+static void doubt_addresses(struct delivery_target *target, const struct http_result *result)
+{
+    bool unconnected =
+        result->error == ERR_CONNECT || (result->error == ERR_TIMEOUT && !result->written);
+
+    if (unconnected && target->resolver != NULL) {
+        resolver_entry_doubt(target->resolver);
+    }
+}
+
 static void attempt_end(struct attempt *attempt, const struct http_result *result, mono_ns now)
 {
     struct message *message = attempt->message;
@@ -82,6 +93,7 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
                                (double)NS_PER_S);
         }
     }
+    doubt_addresses(target, result);
     instruments_attempt(message, result, now - message->attempt_started_at);
     target->d->attempts_running--;
     free(attempt);
