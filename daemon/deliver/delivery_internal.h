@@ -110,7 +110,7 @@ void instruments_done(struct delivery *d);
 void instruments_limit(struct delivery *d, struct delivery_limit *limit);
 void instruments_target(struct delivery *d, struct delivery_target *target);
 void instruments_route(struct delivery *d, struct delivery_route *route);
-void instruments_attempt(struct delivery_target *target, const struct http_result *result,
+void instruments_attempt(const struct message *message, const struct http_result *result,
                          int64_t duration_ns);
 void instruments_settle(struct delivery_route *route, const struct message *message,
                         enum settle how);

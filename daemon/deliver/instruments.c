@@ -263,17 +263,31 @@ static struct metric *code_series(struct delivery_target *target, const struct h
     return target->codes[slot];
 }
 
-void instruments_attempt(struct delivery_target *target, const struct http_result *result,
+static void attempt_line(const struct message *message, const struct http_result *result,
+                         const char *code)
+{
+    const struct delivery_route *route = delivery_route_of(message);
+    char trace_id[33];
+
+    digest_hex(message->trace.trace_id, sizeof(message->trace.trace_id), trace_id);
+    LOG_WARNING("attempt failed", LOG_SLICE("function_request_id", message->id),
+                LOG_STR("route", route->name), LOG_STR("target", route->target->name),
+                LOG_STR("code", code), LOG_STR("reason", result->detail),
+                LOG_BOOL("written", result->written), LOG_I64("calls", message->calls),
+                LOG_STR("trace_id", trace_id));
+}
+
+void instruments_attempt(const struct message *message, const struct http_result *result,
                          int64_t duration_ns)
 {
+    struct delivery_target *target = delivery_route_of(message)->target;
     char text[16];
     const char *code = instruments_code(result->status, result->error, text);
 
     metric_add(code_series(target, result, code), 1);
     metric_observe(target->duration, (double)duration_ns / (double)NS_PER_S);
     if (result->error != 0) {
-        LOG_WARNING("attempt failed", LOG_STR("target", target->name), LOG_STR("code", code),
-                    LOG_STR("reason", result->detail), LOG_BOOL("written", result->written));
+        attempt_line(message, result, code);
     }
 }
 
@@ -299,22 +313,22 @@ static void canonical_line(struct delivery_route *route, const struct message *m
         how == SETTLE_ACK || how == SETTLE_RELEASE ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING;
 
     digest_hex(message->trace.trace_id, sizeof(message->trace.trace_id), trace_id);
-    LOG_AT(level, settle_text(how), LOG_BOOL("cold_start", !route->logged_first),
-           LOG_STR("function_name", route->queue), LOG_SLICE("function_request_id", message->id),
-           LOG_STR("route", route->name), LOG_STR("outcome", settle_name(how)),
-           LOG_STR("give_up",
-                   message->give_up != GIVE_UP_NONE ? give_up_name(message->give_up) : NULL),
-           LOG_I64("receive_count", message->receive_count), LOG_I64("calls", message->calls),
-           LOG_I64("attempts", message->attempts), LOG_STR("target", route->target->name),
-           LOG_STR("target_code",
-                   message->calls == 0
-                       ? NULL
-                       : instruments_code(message->last_status, message->last_error, code)),
-           LOG_DOUBLE("target_duration_ms", (double)message->last_duration_ns / 1e6),
-           LOG_DOUBLE("throttle_wait_ms", (double)message->throttle_wait_ns / 1e6),
-           LOG_STR("throttle_reason",
-                   message->throttle_wait_ns > 0 ? limit_reason_name(message->wait_reason) : NULL),
-           LOG_I64("message_age_ms", wall - message->sent_at), LOG_STR("trace_id", trace_id));
+    LOG_EACH(
+        level, settle_text(how), LOG_BOOL("cold_start", !route->logged_first),
+        LOG_STR("function_name", route->queue), LOG_SLICE("function_request_id", message->id),
+        LOG_STR("route", route->name), LOG_STR("outcome", settle_name(how)),
+        LOG_STR("give_up",
+                message->give_up != GIVE_UP_NONE ? give_up_name(message->give_up) : NULL),
+        LOG_I64("receive_count", message->receive_count), LOG_I64("calls", message->calls),
+        LOG_I64("attempts", message->attempts), LOG_STR("target", route->target->name),
+        LOG_STR("target_code", message->calls == 0 ? NULL
+                                                   : instruments_code(message->last_status,
+                                                                      message->last_error, code)),
+        LOG_DOUBLE("target_duration_ms", (double)message->last_duration_ns / 1e6),
+        LOG_DOUBLE("throttle_wait_ms", (double)message->throttle_wait_ns / 1e6),
+        LOG_STR("throttle_reason",
+                message->throttle_wait_ns > 0 ? limit_reason_name(message->wait_reason) : NULL),
+        LOG_I64("message_age_ms", wall - message->sent_at), LOG_STR("trace_id", trace_id));
     route->logged_first = true;
 }
 
