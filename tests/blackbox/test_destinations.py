@@ -287,4 +287,23 @@ def test_killed_between_record_and_delete():
     assert len(api.requests) == 2
 
 
+def test_stopped_while_a_destination_hangs():
+    """More sends than run at a time, none answered: the drain's deadline ends it, nothing is lost or leaks."""
+    hook = Hook()
+    hook.answer = lambda *_: None
+    api = target()
+    settings = with_ends(on_success={"url": "http://127.0.0.1:8090/done"}) | {"drain_timeout": "1s"}
+    daemon = Daemon(settings, build=DEBUG_BUILD)
+    ids = send(*[201] * 20)
+    wait_until(lambda: len(hook.requests) == 16 and len(api.requests) == 20, 20, "16 sends at a time")
+    assert daemon.metric('sluice_messages_held{route="createjob",state="settling"}') == 20
+    assert daemon.stop() == 4, daemon.text()[-2000:]
+    assert "Sanitizer" not in daemon.text(), daemon.text()[-3000:]
+    hook.answer = lambda *_: response(204, b"")
+    Daemon(settings, build=DEBUG_BUILD)
+    wait_until(lambda: queue_counts(9324, "jobs") == (0, 0, 0), 30, "settled")
+    taken = {r["requestContext"]["requestId"] for r in hook.records()[16:]}
+    assert taken == set(ids) and len(api.requests) == 40
+
+
 test_a_message_of_sqs_that_would_expire_is_given_up.weight = 5
