@@ -70,8 +70,8 @@ static void prepare_entry(struct destination_send *send)
     send->attribute = (struct sqs_attribute){.name = STR("traceparent"),
                                              .data_type = STR("String"),
                                              .string_value = str_from(send->traceparent)};
-    *entry =
-        (struct sqs_send_entry){.body = send->record, .attributes = {&send->attribute, 1, true}};
+    *entry = (struct sqs_send_entry){.body = send->record(send->context),
+                                     .attributes = {&send->attribute, 1, true}};
     if (send->destination->fifo) {
         entry->group_id = send->group.len > 0 ? send->group : send->message_id;
         entry->deduplication_id = str_from(send->key);
@@ -167,7 +167,7 @@ static void start_url(struct destination *d, struct destination_send *send)
         .url = d->where,
         .headers = headers,
         .header_count = SL_COUNT(headers),
-        .body = send->record,
+        .body = send->record(send->context),
         .connect_timeout_ns = CONNECT_TIMEOUT_NS,
         .timeout_ns = DESTINATION_TIMEOUT_NS,
     };
