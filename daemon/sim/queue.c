@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define ENDLESS_AHEAD 2000u /* visible messages of an endless queue */
+#define LEASE_CAP_NS  (12 * 3600 * NS_PER_S)
 #define POLL_NS       (20 * NS_PER_S)
 #define RECEIVE_MAX   1000u
 
@@ -304,6 +305,11 @@ static void on_poll_end(void *context, mono_ns now)
     answer(context, 0);
 }
 
+static int64_t lease_cap_ns(const struct sim_queue *queue)
+{
+    return queue->config.lease_cap_ns > 0 ? queue->config.lease_cap_ns : LEASE_CAP_NS;
+}
+
 static struct message *message_from(struct sim_queue *queue, struct sim_record *record)
 {
     struct message *message = flow_message_new(queue->route->route);
@@ -321,6 +327,9 @@ static struct message *message_from(struct sim_queue *queue, struct sim_record *
     message->visibility_ns = queue->config.visibility_ns;
     message->lease_until =
         message->visibility_ns > 0 ? queue->picked_at + message->visibility_ns : MONO_NEVER;
+    message->lease_cap =
+        message->visibility_ns > 0 ? queue->picked_at + lease_cap_ns(queue) : MONO_NEVER;
+    handle->lease_cap = message->lease_cap;
     return message;
 }
 
@@ -371,39 +380,49 @@ static void handle_unref(struct sim_handle *handle)
     }
 }
 
-/* The server's side. A handle is stale once the message was received again. */
+/* The server's side. A handle is stale once the message was received again; on a FIFO queue as soon
+ * as its visibility ran out. */
+static bool is_stale(const struct sim_handle *handle)
+{
+    const struct sim_record *record = handle->record;
+
+    return handle->generation != record->generation ||
+           (record->queue->config.groups > 0 && record->place != SIM_HIDDEN);
+}
+
+static int release_apply(struct sim_handle *handle, mono_ns now)
+{
+    struct sim_record *record = handle->record;
+
+    if (record->place != SIM_HIDDEN) {
+        return ERR_NOT_FOUND;
+    }
+    if (handle->delay_ns == 0) {
+        on_visible(record, now);
+        return 0;
+    }
+    SL_ASSERT(handle->lease_cap == MONO_NEVER ||
+              now + handle->delay_ns <= handle->lease_cap + NS_PER_S);
+    record_hide(record, now + handle->delay_ns);
+    return 0;
+}
+
 static int settle_apply(struct sim_handle *handle, mono_ns now)
 {
     struct sim_record *record = handle->record;
-    bool stale = handle->generation != record->generation;
 
     if (record->place == SIM_GONE || record->place == SIM_DEAD) {
         return 0;
     }
-    switch (handle->how) {
-    case SETTLE_ACK:
-        if (stale) {
-            return ERR_NOT_FOUND;
-        }
-        record_end(record, SIM_GONE);
-        return 0;
-    case SETTLE_DEAD_LETTER:
-        if (stale) {
-            return ERR_NOT_FOUND;
-        }
-        record->queue->report.dead++;
-        record_end(record, SIM_DEAD);
-        return 0;
-    default:
-        if (!stale && record->place == SIM_HIDDEN) {
-            if (handle->delay_ns > 0) {
-                record_hide(record, now + handle->delay_ns);
-            } else {
-                on_visible(record, now);
-            }
-        }
-        return 0;
+    if (is_stale(handle)) {
+        return ERR_NOT_FOUND;
     }
+    if (handle->how == SETTLE_RELEASE) {
+        return release_apply(handle, now);
+    }
+    record->queue->report.dead += handle->how == SETTLE_DEAD_LETTER ? 1 : 0;
+    record_end(record, handle->how == SETTLE_DEAD_LETTER ? SIM_DEAD : SIM_GONE);
+    return 0;
 }
 
 static void on_settle(void *context, mono_ns now)
@@ -432,8 +451,11 @@ static void on_settled(void *context, mono_ns now)
         handle_unref(handle);
         return;
     }
-    /* A stale handle: nothing is left to do with it. */
-    int error = handle->settle_error == ERR_NOT_FOUND ? 0 : handle->settle_error;
+    /* A standard queue takes a stale handle and does nothing; a FIFO queue says so. */
+    int error = handle->settle_error;
+    if (error == ERR_NOT_FOUND && handle->record->queue->config.groups == 0) {
+        error = 0;
+    }
     flow_settled(handle->message, error, now);
 }
 
@@ -465,7 +487,8 @@ static void on_extend(void *context, mono_ns now)
         handle->extend_error = ERR_NOT_FOUND;
     } else {
         handle->extend_error = 0;
-        handle->lease_until = now + queue->config.visibility_ns;
+        handle->lease_until = now + handle->extension_ns;
+        SL_ASSERT(handle->lease_until <= handle->lease_cap + NS_PER_S); /* SQS would refuse it */
         sim_clock_set(&queue->sim->clock, &record->hidden, handle->lease_until);
     }
     sim_clock_set(&queue->sim->clock, &handle->extended, sim_process_at(queue->sim, now));
@@ -490,6 +513,7 @@ void sim_queue_extend(struct message *message)
     struct sim *sim = queue->sim;
 
     handle->running++;
+    handle->extension_ns = message->extension_ns;
     handle->extend = (struct sim_event){.fire = on_extend, .context = handle};
     handle->extended = (struct sim_event){.fire = on_extended, .context = handle};
     sim_clock_set(&sim->clock, &handle->extend,

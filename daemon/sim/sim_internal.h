@@ -103,7 +103,8 @@ struct sim_handle {
     int64_t delay_ns;
     struct sim_event settle, settled, extend, extended;
     int settle_error, extend_error;
-    mono_ns lease_until;
+    mono_ns lease_until, lease_cap;
+    int64_t extension_ns;
     uint32_t running; /* events that still need this */
 };
 

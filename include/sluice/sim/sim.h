@@ -72,6 +72,7 @@ struct sim_queue_config {
     int64_t burst_every_ns;
     double arrivals_per_second; /* a Poisson stream as well */
     int64_t visibility_ns;      /* 0: held without a lease, as by the embedded queue */
+    int64_t lease_cap_ns;       /* of a lease from its receipt; 0: twelve hours */
     uint32_t receive_max;       /* messages of one receive; 0: as many as asked for */
     uint32_t max_receives;      /* then to the dead-letter queue by the queue itself; 0: never */
     int64_t poll_ns;            /* an empty receive answers after this; 0: 20 s */
