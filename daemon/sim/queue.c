@@ -138,6 +138,38 @@ void sim_record_done(struct sim_record *record)
     }
 }
 
+/* ---- what goes wrong ---- */
+
+static const struct sim_queue_fault *fault_at(const struct sim_queue *queue)
+{
+    mono_ns now = queue->sim->clock.now;
+
+    for (uint32_t i = 0; i < queue->config.fault_count; i++) {
+        const struct sim_queue_fault *fault = &queue->config.faults[i];
+        if (now >= fault->from && now < fault->until) {
+            return fault;
+        }
+    }
+    return NULL;
+}
+
+/* Does this operation fail, which does with that share at any time? */
+static bool fails(const struct sim_queue *queue, double share)
+{
+    const struct sim_queue_fault *fault = fault_at(queue);
+
+    return sim_chance(queue->sim, share) ||
+           (fault != NULL && sim_chance(queue->sim, fault->fail_share));
+}
+
+static bool is_answer_lost(const struct sim_queue *queue)
+{
+    const struct sim_queue_fault *fault = fault_at(queue);
+
+    return sim_chance(queue->sim, queue->config.settle_lost_share) ||
+           (fault != NULL && sim_chance(queue->sim, fault->lost_share));
+}
+
 /* ---- sending ---- */
 
 static void send_one(struct sim_queue *queue, mono_ns now)
@@ -150,6 +182,10 @@ static void send_one(struct sim_queue *queue, mono_ns now)
     record->sequence = queue->next_sequence++;
     record->group = (uint32_t)(record->sequence % queue->group_count);
     record->sent_at = now;
+    record->scripted = sim_chance(queue->sim, queue->config.refused_share)   ? 400
+                       : sim_chance(queue->sim, queue->config.failing_share) ? 500
+                                                                             : 0;
+    queue->report.scripted += record->scripted != 0 ? 1 : 0;
     record->hidden.fire = on_visible;
     record->hidden.context = record;
     (void)snprintf(record->id, sizeof(record->id), "m%llu", (unsigned long long)record->sequence);
@@ -186,9 +222,11 @@ static void on_burst(void *context, mono_ns now)
 static void next_arrival(struct sim_queue *queue, mono_ns now)
 {
     double mean_ns = (double)NS_PER_S / queue->config.arrivals_per_second;
+    mono_ns at = now + (int64_t)rng_exponential(&queue->sim->rng, mean_ns);
 
-    sim_clock_set(&queue->sim->clock, &queue->arrival,
-                  now + (int64_t)rng_exponential(&queue->sim->rng, mean_ns));
+    if (queue->config.arrivals_until == 0 || at < queue->config.arrivals_until) {
+        sim_clock_set(&queue->sim->clock, &queue->arrival, at);
+    }
 }
 
 static void on_arrival(void *context, mono_ns now)
@@ -290,7 +328,7 @@ static void on_asked(void *context, mono_ns now)
     int64_t poll_ns = queue->config.poll_ns > 0 ? queue->config.poll_ns : POLL_NS;
 
     queue->picked_count = 0;
-    if (sim_chance(queue->sim, queue->config.receive_fail_share)) {
+    if (fails(queue, queue->config.receive_fail_share)) {
         answer(queue, ERR_TIMEOUT);
         return;
     }
@@ -420,7 +458,10 @@ static int settle_apply(struct sim_handle *handle, mono_ns now)
     if (handle->how == SETTLE_RELEASE) {
         return release_apply(handle, now);
     }
-    record->queue->report.dead += handle->how == SETTLE_DEAD_LETTER ? 1 : 0;
+    if (handle->how == SETTLE_DEAD_LETTER) {
+        record->queue->report.dead++;
+        record->queue->report.dead_unscripted += record->scripted == 0 ? 1 : 0;
+    }
     record_end(record, handle->how == SETTLE_DEAD_LETTER ? SIM_DEAD : SIM_GONE);
     return 0;
 }
@@ -431,11 +472,11 @@ static void on_settle(void *context, mono_ns now)
     struct sim_queue *queue = handle->record->queue;
     struct sim *sim = queue->sim;
 
-    if (sim_chance(sim, queue->config.settle_fail_share)) {
+    if (fails(queue, queue->config.settle_fail_share)) {
         handle->settle_error = ERR_TIMEOUT;
     } else {
         handle->settle_error = settle_apply(handle, now);
-        if (sim_chance(sim, queue->config.settle_lost_share)) {
+        if (is_answer_lost(queue)) {
             handle->settle_error = ERR_TIMEOUT;
         }
     }
@@ -481,7 +522,7 @@ static void on_extend(void *context, mono_ns now)
     struct sim_record *record = handle->record;
     struct sim_queue *queue = record->queue;
 
-    if (sim_chance(queue->sim, queue->config.extend_fail_share)) {
+    if (fails(queue, queue->config.extend_fail_share)) {
         handle->extend_error = ERR_TIMEOUT;
     } else if (record->place != SIM_HIDDEN || record->generation != handle->generation) {
         handle->extend_error = ERR_NOT_FOUND;
@@ -565,7 +606,9 @@ void sim_queue_killed(struct sim_queue *queue)
 
 bool sim_queue_is_empty(const struct sim_queue *queue)
 {
-    return queue->live == 0 && queue->bursts_left == 0;
+    bool more = queue->config.arrivals_until > 0 && heap_is_linked(&queue->arrival.node);
+
+    return queue->live == 0 && queue->bursts_left == 0 && !more;
 }
 
 static void queue_events(struct sim_queue *queue)
