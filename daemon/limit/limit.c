@@ -12,6 +12,7 @@ struct limit {
     struct limit_config config;
     mono_ns last;     /* newest now seen */
     mono_ns gate;     /* Retry-After */
+    bool gate_ahead;  /* not passed yet */
     mono_ns quiet_at; /* calls of an earlier process may arrive until then */
     struct pacer pacer;
     union {
@@ -143,9 +144,21 @@ static void also_wait(struct limit_verdict *verdict, enum limit_reason reason, m
     }
 }
 
+/* The target that asked for a pause is not to get a bucketful at once when it is over. */
+static void pass_gate(struct limit *limit, mono_ns now)
+{
+    if (limit->gate_ahead && now >= limit->gate) {
+        limit->gate_ahead = false;
+        if (is_bucket(limit)) {
+            bucket_drain(&limit->bucket, limit->gate);
+        }
+    }
+}
+
 struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns now)
 {
     now = advance(limit, now);
+    pass_gate(limit, now);
     struct limit_verdict verdict = is_bucket(limit) ? bucket_check(&limit->bucket, weight, now)
                                                     : window_check(&limit->window, weight, now);
 
@@ -204,7 +217,15 @@ void limit_refund(struct limit *limit, uint32_t weight, mono_ns now)
 
 void limit_gate(struct limit *limit, mono_ns until)
 {
-    limit->gate = mono_max(limit->gate, until);
+    if (until > limit->gate && until > limit->last) {
+        limit->gate = until;
+        limit->gate_ahead = true;
+    }
+}
+
+mono_ns limit_gated_until(const struct limit *limit)
+{
+    return limit->gate;
 }
 
 int limit_resize(struct limit *limit, const struct limit_config *config, mono_ns now)
@@ -217,6 +238,7 @@ int limit_resize(struct limit *limit, const struct limit_config *config, mono_ns
         return ERR_INVALID;
     }
     now = advance(limit, now);
+    pass_gate(limit, now);
     limit->config = *config;
     pacer_resize(&limit->pacer, interval_ns(config), now);
     if (is_bucket(limit)) {
@@ -235,6 +257,7 @@ const struct limit_config *limit_config(const struct limit *limit)
 uint32_t limit_free_permits(struct limit *limit, mono_ns now)
 {
     now = advance(limit, now);
+    pass_gate(limit, now);
     return is_bucket(limit) ? bucket_free_permits(&limit->bucket, now)
                             : window_free_permits(&limit->window, now);
 }
