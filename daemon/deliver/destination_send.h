@@ -22,6 +22,7 @@ struct destination_send {
     void (*done)(void *context, int error, bool refused, const char *reason, mono_ns now);
     void *context; /* of both */
     /* private */
+    mono_ns since; /* it waits */
     struct list_node node;
     struct destination *destination;
     struct loop_timer not_started;

@@ -153,7 +153,7 @@ static void on_sent(void *context, int error, bool refused, const char *reason, 
     if (error != 0) {
         note_failure(r, to, message, error, reason);
         letter->lean = letter->lean || refused;
-        flow_settled(message, error, now);
+        flow_settled(message, ERR_IO, now); /* other codes say something of the queue */
         return;
     }
     note_success(r, to);

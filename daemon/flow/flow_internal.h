@@ -137,6 +137,8 @@ void give_up(struct message *message, enum give_up why, mono_ns now);
 
 /* ---- lease.c ---- */
 void lease_schedule(struct message *message);
+/* After lease_schedule(): where an extension just failed the next one waits. */
+void lease_put_off(struct message *message, mono_ns now);
 bool lease_suffices(const struct message *message, mono_ns now);
 /* Its lease does not suffice: READY → BUFFERED until it is extended; back to the queue when it
  * cannot be. */

@@ -127,12 +127,7 @@ def test_a_message_of_sqs_that_would_expire_is_given_up():
         return {"MessageId": "copy"}
     queue.faults["SendMessage"] = copy
     api = ScriptedApi(lambda *_: response(429, b"", "Retry-After: 60\r\n"))
-    settings = config(window(50))
-    del settings["queues"]
-    settings["routes"]["createjob"]["queue"] = "http://127.0.0.1:9424/000000000000/work"
-    daemon = Daemon(settings, env={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
-                                   "AWS_REGION": "us-east-1"})
-    wait_until(lambda: queue.count("GetQueueAttributes") >= 1 and queue.count("ReceiveMessage") >= 2, 20, "the queue is known")
+    daemon = sqs_route(queue)
     messages = [scripted_message(1), scripted_message(2)]
     messages[0]["Attributes"]["SentTimestamp"] = str(int((time.time() - 3600 + 50) * 1000))  # ends in 50 s: before the next call
     messages[1]["Attributes"]["SentTimestamp"] = str(int((time.time() - 3600 + 10) * 1000))  # is not worth a call any more
@@ -250,6 +245,32 @@ def test_a_destination_that_is_down_holds_its_messages():
     assert len([line for line in daemon.lines() if "takes records again" in line["message"]]) == 1
 
 
+def sqs_route(queue, **ends):
+    """A daemon on a queue of SQS with a dead-letter queue, once it knows that; visibility 3 s."""
+    settings = with_ends(**ends)
+    del settings["queues"]
+    settings["routes"]["createjob"] |= {"queue": "http://127.0.0.1:9424/000000000000/work", "visibility": "3s"}
+    settings["targets"]["legacy"]["timeout"] = "2s"
+    daemon = Daemon(settings, env={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+                                   "AWS_REGION": "us-east-1"})
+    wait_until(lambda: queue.count("GetQueueAttributes") >= 1 and queue.count("ReceiveMessage") >= 2, 20, "the queue is known")
+    return daemon
+
+
+def test_leases_last_while_a_destination_is_down():
+    """Longer than the visibility: extended, and not called a second time."""
+    queue, hook = ScriptedSqs([]), Hook()
+    hook.down = 500
+    api = target()
+    daemon = sqs_route(queue, on_success={"url": "http://127.0.0.1:8090/done"})
+    queue.messages += [scripted_message(i) for i in range(3)]
+    wait_until(lambda: queue.count("ChangeMessageVisibilityBatch") >= 4, 30, "extensions")
+    hook.down = None
+    wait_until(lambda: sorted(queue.deleted) == ["handle-0", "handle-1", "handle-2"], 30, "deleted")
+    assert len(api.requests) == 3 and daemon.metric('sluice_messages_settled_total{route="createjob",outcome="lost"}') == 0
+    assert all(e["VisibilityTimeout"] > 0 for _, action, body in queue.calls if action == "ChangeMessageVisibilityBatch" for e in body["Entries"])
+
+
 def test_a_record_too_big_for_its_queue_goes_without_payloads():
     target()
     settings = with_ends(on_success={"queue": "results"})
@@ -287,6 +308,20 @@ def test_killed_between_record_and_delete():
     assert len(api.requests) == 2
 
 
+def test_a_destination_that_hangs():
+    """Sends end after ten seconds, those that waited in line behind them too; all come again."""
+    hook = Hook()
+    hook.answer = lambda *_: None
+    api = target()
+    daemon = Daemon(with_ends(on_success={"url": "http://127.0.0.1:8090/done"}))
+    ids = send(*[201] * 20)
+    failed = 'sluice_destination_sends_total{route="createjob",condition="success",result="error"}'
+    wait_until(lambda: daemon.metric(failed) >= 20, 30, "all twenty failed, four without having been sent")
+    hook.answer = lambda *_: response(204, b"")
+    wait_until(lambda: queue_counts(9324, "jobs") == (0, 0, 0), 40, "settled")
+    assert {r["requestContext"]["requestId"] for r in hook.records()} == set(ids) and len(api.requests) == 20
+
+
 def test_stopped_while_a_destination_hangs():
     """More sends than run at a time, none answered: the drain's deadline ends it, nothing is lost or leaks."""
     hook = Hook()
@@ -306,4 +341,4 @@ def test_stopped_while_a_destination_hangs():
     assert taken == set(ids) and len(api.requests) == 40
 
 
-test_a_message_of_sqs_that_would_expire_is_given_up.weight = 5
+test_a_destination_that_hangs.weight = 15

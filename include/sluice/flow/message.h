@@ -121,6 +121,7 @@ struct message {
     /* private to the flow */
     bool settling;               /* ops->settle is outstanding */
     bool extending;              /* ops->extend is outstanding */
+    bool extension_failed;       /* the last one did */
     bool lease_wait;             /* BUFFERED until its lease is long enough for a call */
     bool lease_lost;             /* the lease ran out meanwhile */
     struct group *group_state;   /* of its group while it is of one */
