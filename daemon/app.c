@@ -227,6 +227,7 @@ static int add_limits_and_targets(struct app *app, struct error *e)
                                              .timeout_ns = t->timeout_ns,
                                              .connect_timeout_ns = t->connect_timeout_ns,
                                              .abort_hold_ns = t->abort_hold_ns,
+                                             .breaker = t->breaker,
                                              .headers = headers,
                                              .header_count = t->headers.count},
             e);

@@ -170,7 +170,8 @@ static void decide(struct sim_call *call, mono_ns now)
         call->status = 429;
         call->retry_after_ns = config->retry_after_ns;
         call->work_ns = sim_latency_draw(&config->status_latency, rng);
-    } else if (sim_chance(target->sim, config->fail_share)) {
+    } else if (call->record->sequence < call->record->queue->config.poison ||
+               sim_chance(target->sim, config->fail_share)) {
         call->status = config->fail_status;
         call->work_ns = sim_latency_draw(&config->fail_latency, rng);
     } else {
@@ -223,6 +224,9 @@ static struct sim_call *call_new(struct sim_target *target, struct message *mess
     call->end = (struct sim_event){.fire = on_end, .context = call};
     list_push(&target->calls, &call->node);
     target->report.calls++;
+    if (flow_target_breaker(target->target)->state == BREAKER_OPEN) {
+        target->report.calls_open++;
+    }
     if (++target->running > target->report.in_flight_peak) {
         target->report.in_flight_peak = target->running;
     }
@@ -275,6 +279,8 @@ void sim_target_boot(struct sim_target *target)
         .timeout_ns = target->config.timeout_ns,
         .abort_hold_ns = target->config.abort_hold_ns,
         .unclean_start = sim->boots > 0,
+        .breaker = target->config.breaker,
+        .user = target,
     };
 
     target->target = flow_target_add(sim->flow, &config, sim->clock.now);
