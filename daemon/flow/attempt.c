@@ -28,7 +28,9 @@ void attempt_start(struct message *message, mono_ns now)
         route->retries++;
     }
     message->attempt_started_at = now;
-    message->first_attempt_at = mono_min(message->first_attempt_at, now);
+    if (message->first_attempt_at == MONO_NEVER) {
+        message->first_attempt_at = now;
+    }
     message_move(message, MESSAGE_IN_FLIGHT);
     flow->ops->start(flow->context, message);
 }
@@ -94,23 +96,28 @@ static mono_ns throttle_gate(struct message *message, const struct attempt_resul
     return mono_max(until, now);
 }
 
-static void wait_until(struct message *message, mono_ns until)
+static void wait_until(struct message *message, mono_ns until, mono_ns now)
 {
+    if (message_expires(message, until)) {
+        give_up(message, GIVE_UP_EXPIRED, now);
+        return;
+    }
     message_move(message, MESSAGE_WAITING);
     heap_set(&message->route->deadlines, &message->deadline, until);
 }
 
-static void give_up(struct message *message, enum give_up why, mono_ns now)
+void give_up(struct message *message, enum give_up why, mono_ns now)
 {
     struct route *route = message->route;
     int64_t max_backoff_ns = route->config.retry.max_backoff_ns;
 
+    message->give_up = why;
     if (route->config.has_dead_letter) {
-        message->give_up = why;
         settle_begin(message, SETTLE_DEAD_LETTER, 0, now);
     } else if (message->group_state != NULL) {
         /* Handed back it would be overtaken by its group: it keeps its place and tries on. */
-        wait_until(message, mono_add(now, max_backoff_ns));
+        message->give_up = GIVE_UP_NONE;
+        wait_until(message, mono_add(now, max_backoff_ns), now);
     } else {
         settle_begin(message, SETTLE_RELEASE, max_backoff_ns, now);
     }
@@ -140,10 +147,9 @@ static void try_again(struct message *message, mono_ns now)
     message->repeats = true;
     int64_t wait_ns = retry_backoff_ns(retry, message->backoffs, &route->flow->rng);
     if (route->config.target->breaker.state == BREAKER_CLOSED) {
-        message
-            ->backoffs++; /* else the breaker spaces the calls, and needs messages to probe with */
+        message->backoffs++; /* else the breaker spaces the calls, and wants messages for it */
     }
-    wait_until(message, mono_min(mono_add(now, wait_ns), retry_end(message)));
+    wait_until(message, mono_min(mono_add(now, wait_ns), retry_end(message)), now);
 }
 
 static void throttled(struct message *message, const struct attempt_result *result, mono_ns now)
@@ -154,7 +160,7 @@ static void throttled(struct message *message, const struct attempt_result *resu
         give_up(message, GIVE_UP_MAX_DURATION, now);
         return;
     }
-    wait_until(message, until);
+    wait_until(message, until, now);
 }
 
 static void act_on(struct message *message, enum outcome outcome,

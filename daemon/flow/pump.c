@@ -42,6 +42,9 @@ static bool route_start(struct route *route, mono_ns now)
     while ((message = health_candidate(route)) != NULL) {
         struct limit_verdict verdict = route_admit(route, now);
         if (!verdict.admit) {
+            if (verdict.reason == LIMIT_REASON_CLAIM) {
+                limit_set_want(&route->config.limits, route->config.weight, now);
+            }
             route->blocked_by = route->said_no = verdict.reason;
             route->blocked_until = mono_max(verdict.at, now + 1);
             if (route->config.weight > 1) {
