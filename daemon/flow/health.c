@@ -59,17 +59,20 @@ static enum breaker_result breaker_result_of(const struct message *message,
 {
     const struct target *target = message->route->config.target;
 
-    if (outcome == OUTCOME_ACK || outcome == OUTCOME_DEAD_LETTER) {
-        return BREAKER_SUCCEEDED;
-    }
-    if (outcome == OUTCOME_THROTTLE) {
-        return BREAKER_THROTTLED;
-    }
+    /* What is no answer stays none, whatever a rule makes of it for the message. */
+    bool answered = result->error == 0 || (result->error == ERR_TOO_BIG && result->status != 0);
+
     if (is_unreached(result)) {
         return BREAKER_NOT_REACHED;
     }
     if (result->error != 0 && !result->written) {
         return BREAKER_IGNORED; /* our own trouble: no memory, no socket, shutting down */
+    }
+    if (outcome == OUTCOME_THROTTLE) {
+        return BREAKER_THROTTLED;
+    }
+    if (outcome != OUTCOME_RETRY && answered) {
+        return BREAKER_SUCCEEDED;
     }
     bool again = target->failures > 0 && target->failed == message;
     return again && target->breaker.state == BREAKER_CLOSED ? BREAKER_IGNORED : BREAKER_FAILED;
