@@ -27,6 +27,7 @@ struct advice {
     uint32_t concurrency;  /* of the route */
     double pace;           /* calls a second that its limits allow; 0: no limit */
     const char *narrowest; /* the limit that sets the pace */
+    uint32_t sharers;      /* routes on that limit */
 };
 
 #define WARN(advice, key, ...)                                                                     \
@@ -39,14 +40,14 @@ struct text {
 
 static struct text age(int64_t seconds)
 {
-    struct text ret;
+    struct text ret = {""};
     (void)str_age(ret.text, sizeof(ret.text), seconds);
     return ret;
 }
 
 static struct text duration(int64_t ns)
 {
-    struct text ret;
+    struct text ret = {""};
     config_duration_text(ns, ret.text, sizeof(ret.text));
     return ret;
 }
@@ -139,6 +140,19 @@ static void report_queue(const struct advice *a)
 
 /* ---- the pace ---- */
 
+static uint32_t routes_on(const struct settings *settings, uint32_t limit)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < settings->routes.count; i++) {
+        const struct route_settings *r = &settings->routes.items[i];
+        for (uint32_t j = 0; j < r->limits.count; j++) {
+            count += r->limit_index[j] == limit ? 1 : 0;
+        }
+    }
+    return count;
+}
+
 static void find_pace(struct advice *a)
 {
     const struct route_settings *r = a->route;
@@ -149,6 +163,7 @@ static void find_pace(struct advice *a)
         if (a->narrowest == NULL || pace < a->pace) {
             a->pace = pace;
             a->narrowest = l->name;
+            a->sharers = routes_on(a->settings, r->limit_index[i]);
         }
     }
 }
@@ -165,8 +180,11 @@ static void report_pace(const struct advice *a)
                  a->concurrency);
         return;
     }
-    buf_addf(a->report, "  pace     at most %.4g calls a second (limit %s); ", a->pace,
-             a->narrowest);
+    buf_addf(a->report, "  pace     at most %.4g calls a second (limit %s", a->pace, a->narrowest);
+    if (a->sharers > 1) {
+        buf_addf(a->report, ", all of it, which %u routes share", a->sharers);
+    }
+    buf_adds(a->report, "); ");
     if (slowest >= a->pace) {
         buf_addf(a->report, "%u at once suffice even if every call takes its timeout, %s\n",
                  a->concurrency, duration(a->target->timeout_ns).text);

@@ -78,9 +78,9 @@ struct delivery_route {
     struct delivery_target *target;
     struct delivery_limit *limits[LIMIT_SET_MAX];
     uint32_t limit_count;
-    mono_ns told_gate; /* the end of the gate that the log knows */
     struct delivery_destination destinations[DELIVERY_END__COUNT];
     bool source_has_dead_letter; /* the queue itself has a dead-letter queue */
+    mono_ns told_gate;           /* the end of the gate that the log knows */
     bool logged_first;           /* cold_start of the next canonical line is false */
     struct metric *age, *last_success, *paused;
     struct metric *received, *receives_ok, *receives_empty, *receives_failed, *retries;

@@ -170,17 +170,6 @@ static void also_wait(struct limit_verdict *verdict, enum limit_reason reason, m
     }
 }
 
-/* The target that asked for a pause is not to get a bucketful at once when it is over. */
-static void pass_gate(struct limit *limit, mono_ns now)
-{
-    if (limit->gate_ahead && now >= limit->gate) {
-        limit->gate_ahead = false;
-        if (limit->config.kind == LIMIT_BUCKET) {
-            bucket_drain(&limit->bucket, limit->gate);
-        }
-    }
-}
-
 static struct limit_verdict check_kind(struct limit *limit, uint32_t weight, mono_ns now)
 {
     switch (limit->config.kind) {
@@ -190,6 +179,17 @@ static struct limit_verdict check_kind(struct limit *limit, uint32_t weight, mon
         return quota_check(&limit->quota, weight, now);
     default:
         return window_check(&limit->window, weight, now);
+    }
+}
+
+/* The target that asked for a pause is not to get a bucketful at once when it is over. */
+static void pass_gate(struct limit *limit, mono_ns now)
+{
+    if (limit->gate_ahead && now >= limit->gate) {
+        limit->gate_ahead = false;
+        if (limit->config.kind == LIMIT_BUCKET) {
+            bucket_drain(&limit->bucket, limit->gate);
+        }
     }
 }
 

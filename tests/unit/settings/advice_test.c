@@ -119,6 +119,19 @@ static void the_narrowest_limit_and_the_weight(void **state)
     bench_done(&b);
 }
 
+static void a_shared_limit(void **state)
+{
+    struct bench b = bench_new(SQS_URL,
+                               ",\"limits\":\"c\"},\"s\":{\"queue\":\"jobs\",\"target\":\"t\","
+                               "\"limits\":[\"m\",\"c\"]",
+                               "");
+
+    (void)state;
+    run(&b);
+    assert_report(&b, "(limit c, all of it, which 2 routes share); when");
+    bench_done(&b);
+}
+
 static void backlog_and_retention(void **state)
 {
     struct bench b = bench_new(SQS_URL, ",\"limits\":\"c\"", "");
@@ -262,13 +275,10 @@ static void attributes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_route),
-        cmocka_unit_test(the_narrowest_limit_and_the_weight),
-        cmocka_unit_test(backlog_and_retention),
-        cmocka_unit_test(receives),
-        cmocka_unit_test(the_retry_plan),
-        cmocka_unit_test(visibility),
-        cmocka_unit_test(an_embedded_queue_as_declared),
+        cmocka_unit_test(a_good_route),   cmocka_unit_test(the_narrowest_limit_and_the_weight),
+        cmocka_unit_test(a_shared_limit), cmocka_unit_test(backlog_and_retention),
+        cmocka_unit_test(receives),       cmocka_unit_test(the_retry_plan),
+        cmocka_unit_test(visibility),     cmocka_unit_test(an_embedded_queue_as_declared),
         cmocka_unit_test(attributes),
     };
 
