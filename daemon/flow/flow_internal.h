@@ -133,8 +133,6 @@ void message_free(struct message *message);
 bool message_expires(const struct message *message, mono_ns by);
 
 /* ---- retry.c ---- */
-/* Upper end of the k-th wait (k from 0): min·2^k, after max_doublings linear, at most max. */
-int64_t retry_backoff_bound_ns(const struct retry_config *retry, uint32_t k);
 /* Full jitter: uniform in [0, bound]. */
 int64_t retry_backoff_ns(const struct retry_config *retry, uint32_t k, struct rng *rng);
 /* Full jitter of a plain doubling from first up to BACKOFF_MAX_NS. */

@@ -54,6 +54,8 @@ struct retry_config {      /* terms of Google Cloud Tasks */
     int64_t min_backoff_ns, max_backoff_ns;
     uint32_t max_doublings;
 };
+/* Upper end of the k-th wait (k from 0): min·2^k, after max_doublings linear, at most max. */
+int64_t retry_backoff_bound_ns(const struct retry_config *retry, uint32_t k);
 
 struct target_config {
     const char *name;
