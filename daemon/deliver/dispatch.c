@@ -1,4 +1,5 @@
 #include "delivery_internal.h"
+#include "letter.h"
 
 #include "sluice/base/digest.h"
 #include "sluice/base/mem.h"
@@ -93,6 +94,7 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
                                (double)NS_PER_S);
         }
     }
+    letter_keep(message, result);
     doubt_addresses(target, result);
     instruments_attempt(message, result, now - message->attempt_started_at);
     target->d->attempts_running--;

@@ -14,7 +14,7 @@ struct delivery_families {
     struct metric_family *limit_requests, *pace, *window_peak, *guard;
     struct metric_family *in_flight, *concurrency, *requests, *duration, *arrival;
     struct metric_family *age, *last_success, *paused, *received, *receives, *retries, *settled;
-    struct metric_family *throttle_wait, *held;
+    struct metric_family *throttle_wait, *held, *dead_letters, *destination_sends;
 };
 
 static const double duration_bounds[] = {0.005, 0.025, 0.05, 0.1, 0.25, 0.4,
@@ -28,6 +28,7 @@ static const char *const by_target_code[] = {"target", "code", NULL};
 static const char *const by_route[] = {"route", NULL};
 static const char *const by_route_outcome[] = {"route", "outcome", NULL};
 static const char *const by_route_reason[] = {"route", "reason", NULL};
+static const char *const by_route_condition_result[] = {"route", "condition", "result", NULL};
 static const char *const by_route_state[] = {"route", "state", NULL};
 
 static struct metric_family *family(struct delivery *d, enum metric_type type, const char *name,
@@ -89,6 +90,12 @@ static void route_families(struct delivery *d, struct delivery_families *f)
                "Time that ready messages waited, by what held them.", by_route_reason);
     f->held = family(d, METRIC_GAUGE, "sluice_messages_held",
                      "Messages held by the route, by state.", by_route_state);
+    f->dead_letters = family(d, METRIC_COUNTER, "sluice_dead_letters_total",
+                             "Messages given up, by why.", by_route_reason);
+    f->destination_sends =
+        family(d, METRIC_COUNTER, "sluice_destination_sends_total",
+               "Records sent to on_success and on_failure, failed sends included.",
+               by_route_condition_result);
 }
 
 /* Live state is read when somebody scrapes. */
@@ -201,6 +208,21 @@ void instruments_route(struct delivery *d, struct delivery_route *route)
         route->held[state] =
             two(f->held, route->name, message_state_name((enum message_state)state));
     }
+    for (int why = GIVE_UP_NONE + 1; why < GIVE_UP__COUNT; why++) {
+        route->dead_letters[why] =
+            two(f->dead_letters, route->name, give_up_name((enum give_up)why));
+    }
+}
+
+void instruments_destination(struct delivery_route *route, enum delivery_end end)
+{
+    struct metric_family *f = route->d->families->destination_sends;
+    const char *condition = end == DELIVERY_SUCCESS ? "success" : "failure";
+
+    route->destinations[end].sent =
+        metric_series(f, (const char *const[]){route->name, condition, "ok", NULL});
+    route->destinations[end].failed =
+        metric_series(f, (const char *const[]){route->name, condition, "error", NULL});
 }
 
 const char *instruments_code(int status, int error, char out[16])
@@ -295,6 +317,8 @@ static void canonical_line(struct delivery_route *route, const struct message *m
         level, settle_text(how), LOG_BOOL("cold_start", !route->logged_first),
         LOG_STR("function_name", route->queue), LOG_SLICE("function_request_id", message->id),
         LOG_STR("route", route->name), LOG_STR("outcome", settle_name(how)),
+        LOG_STR("give_up",
+                message->give_up != GIVE_UP_NONE ? give_up_name(message->give_up) : NULL),
         LOG_I64("receive_count", message->receive_count), LOG_I64("calls", message->calls),
         LOG_I64("attempts", message->attempts), LOG_STR("target", route->target->name),
         LOG_STR("target_code", message->calls == 0 ? NULL
@@ -315,6 +339,9 @@ void instruments_settle(struct delivery_route *route, const struct message *mess
 
     metric_add(route->settled[how], 1);
     metric_observe(route->age, (double)(wall - message->sent_at) / 1e3);
+    if (how == SETTLE_DEAD_LETTER) {
+        metric_add(route->dead_letters[message->give_up], 1);
+    }
     if (how == SETTLE_ACK) {
         metric_set(route->last_success, (double)wall / 1e3);
     }
