@@ -137,16 +137,29 @@ static void check_digests(enum sqs_action action, const char *sent_md5,
     }
 }
 
-void sqs_answer_read(enum sqs_action action, const struct http_result *result, const char *sent_md5,
-                     struct sqs_client_answer *ret)
+/* Our decoder speaks of requests. What is told is no error of SQS: it has none of its codes. */
+static void answer_is_malformed(struct sqs_client_answer *ret)
+{
+    struct error text;
+    struct str rest = str_from(ret->sqs.message);
+
+    if (str_starts_with(rest, STR("The request"))) {
+        rest.ptr += sizeof("The request") - 1;
+        rest.len -= sizeof("The request") - 1;
+    }
+    (void)error_set(&text, ERR_PROTOCOL, "", "the answer%s%.*s", rest.ptr[0] == ' ' ? "" : ": ",
+                    STR_FMT(rest));
+    (void)str_copy(ret->sqs.message, sizeof(ret->sqs.message), str_from(text.text));
+    ret->sqs.code = SQS_OK;
+    ret->error = ERR_PROTOCOL;
+    ret->transient = true;
+}
+
+static void read_answer(enum sqs_action action, const struct http_result *result,
+                        const char *sent_md5, struct sqs_client_answer *ret)
 {
     const struct sqs_action_info *info = sqs_action_info(action);
-    ret->sqs.code = SQS_OK;
-    if (result->error != ERR_OK) {
-        ret->error = result->error;
-        ret->transient = result->error != ERR_CANCELED;
-        return;
-    }
+
     if (result->status != 200) {
         read_error(result, ret);
         return;
@@ -156,9 +169,26 @@ void sqs_answer_read(enum sqs_action action, const struct http_result *result, c
     }
     if (sqs_json_decode(info->output, result->body, ret->arena, &ret->output, &ret->sqs) !=
         SQS_OK) {
-        ret->error = ERR_PROTOCOL;
-        ret->transient = true;
+        answer_is_malformed(ret);
         return;
     }
     check_digests(action, sent_md5, ret);
+}
+
+void sqs_answer_read(enum sqs_action action, const struct http_result *result, const char *sent_md5,
+                     struct sqs_client_answer *ret)
+{
+    ret->sqs.code = SQS_OK;
+    ret->sqs.message[0] = '\0';
+    if (result->error == ERR_OK) {
+        read_answer(action, result, sent_md5, ret);
+        ret->reason = ret->sqs.message;
+    } else {
+        ret->error = result->error;
+        ret->transient = result->error != ERR_CANCELED;
+        ret->reason = result->detail;
+    }
+    if (ret->error != ERR_OK && ret->reason[0] == '\0') {
+        ret->reason = err_text(ret->error);
+    }
 }

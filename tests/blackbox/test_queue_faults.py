@@ -10,7 +10,7 @@ from support import Daemon, figure, sqs, wait_until, window_peak
 
 SERVER, FIRST_PORT, COUNT, REQUESTS, PER_S, CONCURRENCY = 9424, 21000, 12, 4, 0.1, 3
 BAD_GATEWAY = (502, b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>")
-HUGE = 200, b'{"Messages":[' + b" " * (48 << 20) + b"]}"
+HUGE = 200, b'{"Messages":[' + b" " * (64 << 20) + b"]}"
 RECEIVE, DELETE, EXTEND = "ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"
 FAULTS = []
 
@@ -45,7 +45,7 @@ def declare_receives():
         Fault(f"receive-{status}", {RECEIVE: first(3, error(status, name))},
               says=[("receive failed", "ServiceUnavailable" if status == 503 else "RequestThrottled"), ("receiving again", None)])
     Fault("receive-bad-gateway", {RECEIVE: first(3, BAD_GATEWAY)}, says=[("receive failed", "InternalFailure"), ("receiving again", None)])
-    Fault("receive-not-json", {RECEIVE: first(2, (200, b"<html>welcome</html>"))}, says=[("receive failed", None), ("receiving again", None)])
+    Fault("receive-not-json", {RECEIVE: first(2, (200, b"<html>welcome</html>"))}, says=[("receive failed", "PROTOCOL"), ("receiving again", None)])
     Fault("receive-dropped", {RECEIVE: first(2, DROP)}, says=[("receive failed", "RESET"), ("receiving again", None)])
     Fault("receive-huge", {RECEIVE: first(1, HUGE)}, says=[("receive failed", "TOO_BIG"), ("receiving again", None)])
     Fault("receive-slow", {RECEIVE: slowly(1.5)})
@@ -68,7 +68,7 @@ def declare_settlements():
     Fault("extend-some-fail", {EXTEND: first(2, entries_fail("InternalError", False, lambda i: True))}, visibility="6s", count=4,
           target=answers_late(3.5), fails=FOREVER, says=[("settle failed", "InternalError")], once=False)
     # Every extension fails and the deletion comes after the visibility ended: by then the handle has expired.
-    Fault("expired.fifo", {EXTEND: error_always, DELETE: first(1, slowly(6))}, calls=(1, 2), receives=2, visibility="5s", count=6,
+    Fault("expired.fifo", {EXTEND: error_always, DELETE: first(1, slowly(6))}, calls=(1, 2), receives=6, visibility="5s", count=6,
           says=[("settle failed", None)], once=False)
 
 
