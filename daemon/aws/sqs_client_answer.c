@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#define MESSAGE_ID_MAX 100u /* as SQS says of it */
+
 static struct str header_of(const struct http_result *result, const char *name)
 {
     for (uint32_t i = 0; i < result->header_count; i++) {
@@ -103,7 +105,21 @@ static void read_error(const struct http_result *result, struct sqs_client_answe
     json_done(&json);
 }
 
-/* ---- digests ---- */
+/* ---- received messages ---- */
+
+/* The id is sent on in a header, and without a handle nobody could ever settle it. */
+static bool message_is_usable(const struct sqs_message *message)
+{
+    struct str id = message->message_id;
+
+    for (size_t i = 0; i < id.len; i++) {
+        if (id.ptr[i] <= ' ' || id.ptr[i] > '~') {
+            return false;
+        }
+    }
+    return id.len > 0 && id.len <= MESSAGE_ID_MAX && message->receipt_handle.len > 0 &&
+           message->body.ptr != NULL;
+}
 
 static bool message_is_intact(const struct sqs_message *message)
 {
@@ -117,23 +133,36 @@ static bool message_is_intact(const struct sqs_message *message)
            str_equal(message->md5_of_attributes, str_from(md5));
 }
 
-static void check_digests(enum sqs_action action, const char *sent_md5,
-                          struct sqs_client_answer *ret)
+static void refuse_answer(struct sqs_client_answer *ret, int error, const char *why)
 {
-    bool intact = true;
-    if (action == SQS_RECEIVE_MESSAGE) {
-        const struct sqs_receive_out *out = ret->output;
-        for (uint32_t i = 0; i < out->messages.count; i++) {
-            intact = intact && message_is_intact(&out->messages.items[i]);
+    ret->error = error;
+    ret->transient = true;
+    ret->output = NULL;
+    (void)str_copy(ret->sqs.message, sizeof(ret->sqs.message), str_from(why));
+}
+
+static void check_received(const struct sqs_receive_out *out, struct sqs_client_answer *ret)
+{
+    for (uint32_t i = 0; i < out->messages.count && ret->error == ERR_OK; i++) {
+        if (!message_is_usable(&out->messages.items[i])) {
+            refuse_answer(ret, ERR_PROTOCOL,
+                          "a message without a usable id, a receipt handle or a body");
+        } else if (!message_is_intact(&out->messages.items[i])) {
+            refuse_answer(ret, ERR_CORRUPT, "a message does not fit its MD5");
         }
+    }
+}
+
+static void check_answer(enum sqs_action action, const char *sent_md5,
+                         struct sqs_client_answer *ret)
+{
+    if (action == SQS_RECEIVE_MESSAGE) {
+        check_received(ret->output, ret);
     } else if (action == SQS_SEND_MESSAGE) {
         const struct sqs_send_result *out = ret->output;
-        intact = out->md5_of_body.ptr == NULL || str_equal(out->md5_of_body, str_from(sent_md5));
-    }
-    if (!intact) {
-        ret->error = ERR_CORRUPT;
-        ret->transient = true;
-        ret->output = NULL;
+        if (out->md5_of_body.ptr != NULL && !str_equal(out->md5_of_body, str_from(sent_md5))) {
+            refuse_answer(ret, ERR_CORRUPT, "what was sent does not fit its MD5");
+        }
     }
 }
 
@@ -172,7 +201,7 @@ static void read_answer(enum sqs_action action, const struct http_result *result
         answer_is_malformed(ret);
         return;
     }
-    check_digests(action, sent_md5, ret);
+    check_answer(action, sent_md5, ret);
 }
 
 void sqs_answer_read(enum sqs_action action, const struct http_result *result, const char *sent_md5,

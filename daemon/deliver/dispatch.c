@@ -110,8 +110,9 @@ static void on_done(void *context, const struct http_result *result, mono_ns now
 static void on_refused(void *context, mono_ns now)
 {
     struct attempt *attempt = context;
-    const struct http_result result = {.error = attempt->error, .ended_at = now};
+    struct http_result result = {.error = attempt->error, .ended_at = now};
 
+    str_copy(result.detail, sizeof(result.detail), str_from(err_text(attempt->error)));
     attempt_end(attempt, &result, now);
 }
 

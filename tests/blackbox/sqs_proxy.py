@@ -23,7 +23,7 @@ class ProxyCall:
         """(status, dict) of the server; 503 while it is not there."""
         body = dict(self.body)
         if "QueueUrl" in body:
-            body["QueueUrl"] = self.queue
+            body["QueueUrl"] = self.proxy.aliases.get(self.queue, self.queue)
         connection = http.client.HTTPConnection("127.0.0.1", self.proxy.server_port_sqs, timeout=60)
         try:
             connection.request("POST", "/", json.dumps(body), {"Content-Type": JSON_TYPE, "X-Amz-Target": f"AmazonSQS.{self.action}"})
@@ -71,6 +71,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 class SqsProxy:
     def __init__(self, port=9500, server_port=9424):
         self.port, self.server_port_sqs, self.faults, self.calls, self.lock = port, server_port, {}, [], threading.Lock()
+        self.aliases = {}  # another name for a queue: a way to it without its faults
         self.server = Server(("127.0.0.1", port), Handler)
         self.server.proxy = self
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
