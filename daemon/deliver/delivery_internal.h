@@ -122,7 +122,7 @@ void instruments_limit(struct delivery *d, struct delivery_limit *limit);
 void instruments_target(struct delivery *d, struct delivery_target *target);
 void instruments_route(struct delivery *d, struct delivery_route *route);
 void instruments_attempt(const struct message *message, const struct http_result *result,
-                         int64_t duration_ns);
+                         enum outcome outcome, int64_t duration_ns);
 /* After an attempt of the route ended: a gate that its answer shut is logged once and timed. */
 void instruments_gate(struct delivery_route *route, const struct gate_advice *advice, mono_ns now);
 void instruments_settle(struct delivery_route *route, const struct message *message,

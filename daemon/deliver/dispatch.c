@@ -117,7 +117,7 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
     }
     letter_keep(message, result);
     doubt_addresses(target, result);
-    instruments_attempt(message, result, now - message->attempt_started_at);
+    instruments_attempt(message, result, outcome_of(&facts), now - message->attempt_started_at);
     target->d->attempts_running--;
     free(attempt);
     flow_attempt_ended(message, &facts, now);
