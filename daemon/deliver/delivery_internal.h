@@ -84,6 +84,7 @@ struct delivery_route {
     bool logged_first;           /* cold_start of the next canonical line is false */
     struct metric *age, *last_success, *paused;
     struct metric *received, *receives_ok, *receives_empty, *receives_failed, *retries;
+    struct metric *lease_remaining, *leases_lost, *handed_back;
     struct metric *settled[SETTLE__COUNT], *throttle_wait[LIMIT_REASON__COUNT];
     struct metric *held[MESSAGE_STATE__COUNT], *dead_letters[GIVE_UP__COUNT];
 };

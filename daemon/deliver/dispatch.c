@@ -199,6 +199,10 @@ void dispatch_start(void *context, struct message *message)
     struct delivery *d = context;
     struct attempt *attempt = MEM_NEW(struct attempt);
 
+    if (message->lease_until != MONO_NEVER) {
+        metric_observe(delivery_route_of(message)->lease_remaining,
+                       (double)(message->lease_until - loop_now()) / (double)NS_PER_S);
+    }
     attempt->message = message;
     attempt->target = delivery_route_of(message)->target;
     d->attempts_running++;
