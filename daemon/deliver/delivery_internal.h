@@ -126,7 +126,7 @@ void instruments_route(struct delivery *d, struct delivery_route *route);
 /* flow_ops.breaker */
 void instruments_breaker(void *context, struct target *target);
 void instruments_attempt(const struct message *message, const struct http_result *result,
-                         int64_t duration_ns);
+                         enum outcome outcome, int64_t duration_ns);
 /* After an attempt of the route ended: a gate that its answer shut is logged once and timed. */
 void instruments_gate(struct delivery_route *route, const struct gate_advice *advice, mono_ns now);
 void instruments_settle(struct delivery_route *route, const struct message *message,

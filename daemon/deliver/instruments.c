@@ -305,8 +305,15 @@ static struct metric *code_series(struct delivery_target *target, const struct h
     return target->codes[slot];
 }
 
+/* What is acknowledged, refused or throttled by its status says so in the line of its message or of
+ * its pause. */
+static bool is_worth_a_line(const struct http_result *result, enum outcome outcome)
+{
+    return outcome == OUTCOME_RETRY || (result->error != 0 && outcome != OUTCOME_ACK);
+}
+
 static void attempt_line(const struct message *message, const struct http_result *result,
-                         const char *code)
+                         enum outcome outcome, const char *code)
 {
     const struct delivery_route *route = delivery_route_of(message);
     char trace_id[33];
@@ -314,13 +321,14 @@ static void attempt_line(const struct message *message, const struct http_result
     digest_hex(message->trace.trace_id, sizeof(message->trace.trace_id), trace_id);
     LOG_WARNING("attempt failed", LOG_SLICE("function_request_id", message->id),
                 LOG_STR("route", route->name), LOG_STR("target", route->target->name),
-                LOG_STR("code", code), LOG_STR("reason", result->detail),
-                LOG_BOOL("written", result->written), LOG_I64("calls", message->calls),
-                LOG_STR("trace_id", trace_id));
+                LOG_STR("code", code),
+                LOG_STR("reason", result->error != 0 ? result->detail : NULL),
+                LOG_STR("outcome", outcome_name(outcome)), LOG_BOOL("written", result->written),
+                LOG_I64("calls", message->calls), LOG_STR("trace_id", trace_id));
 }
 
 void instruments_attempt(const struct message *message, const struct http_result *result,
-                         int64_t duration_ns)
+                         enum outcome outcome, int64_t duration_ns)
 {
     struct delivery_target *target = delivery_route_of(message)->target;
     char text[16];
@@ -328,8 +336,8 @@ void instruments_attempt(const struct message *message, const struct http_result
 
     metric_add(code_series(target, result, code), 1);
     metric_observe(target->duration, (double)duration_ns / (double)NS_PER_S);
-    if (result->error != 0) {
-        attempt_line(message, result, code);
+    if (is_worth_a_line(result, outcome)) {
+        attempt_line(message, result, outcome, code);
     }
 }
 
