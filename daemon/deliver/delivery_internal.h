@@ -8,6 +8,7 @@
 #include "sluice/deliver/delivery.h"
 #include "sluice/net/http_client.h"
 #include "sluice/net/resolver.h"
+#include "sluice/runtime/calendar.h"
 #include "sluice/sqs/types.h"
 
 #define DELIVERY_NAME_MAX 81
@@ -25,11 +26,15 @@ void window_peak_done(struct window_peak *peak);
 /* A start of that weight at now. */
 void window_peak_add(struct window_peak *peak, uint32_t weight, mono_ns now);
 
+struct saved_limit;
+
 struct delivery_limit {
     struct list_node node;
     char name[DELIVERY_NAME_MAX];
     struct limit *limit;
     struct window_peak peak;
+    struct saved_limit *saved;      /* NULL: it does not outlive the process */
+    uint64_t calls_hour, calls_day; /* permits taken in the present ones */
     struct metric *requests, *pace, *window_peak, *guard;
 };
 
@@ -66,21 +71,43 @@ struct delivery_route {
     struct metric *held[MESSAGE_STATE__COUNT];
 };
 
+struct quota_families {
+    struct metric_family *used, *requests, *reset, *failures;
+};
+
 struct delivery {
     struct loop *loop;
     struct metrics *metrics;
     struct http_client *client;
+    struct store *store;
     struct flow *flow;
     bool unclean_start, started, stopped;
     struct list limits, targets, routes;
+    struct list saved; /* limits that outlive the process */
+    struct calendar_period hour, day;
+    struct calendar_stamp stamp;
     struct loop_hook pump;
     struct loop_timer deadline;
-    struct metrics_collector collector;
+    struct metrics_collector collector, quota_collector;
     struct delivery_families *families;
+    struct quota_families quota_families;
     void (*drained)(void *context);
     void *drained_context;
     uint32_t attempts_running;
 };
+
+/* quotas.c: limits that outlive the process */
+void quotas_init(struct delivery *d);
+void quotas_done(struct delivery *d);
+void quotas_add(struct delivery *d, struct delivery_limit *limit);
+/* After a change of its configuration. */
+void quotas_resize(struct saved_limit *s, const struct limit_config *config);
+/* Before the pump: what the calendar says now; after it: the claims that calls wait for. Both
+ * return when they want to be called again. */
+mono_ns quotas_tell(struct delivery *d, mono_ns now);
+mono_ns quotas_claim(struct delivery *d, mono_ns now);
+/* Nothing will be called any more: writes what really was. True when that is done. */
+bool quotas_flush(struct delivery *d, mono_ns now);
 
 /* dispatch.c: flow_ops.start */
 void dispatch_start(void *context, struct message *message);

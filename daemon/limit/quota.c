@@ -76,10 +76,15 @@ void quota_set_periods(struct quota *quota, const struct limit_period periods[2]
     if (is_known(&p[0]) && periods[0].id < p[0].when.id) {
         return; /* what is over never begins again */
     }
-    if (is_known(&p[0]) && periods[0].id > p[0].when.id) {
-        if (is_known(&p[1]) && periods[0].id > p[1].when.id) {
-            forget_next(quota); /* a leap over whole periods */
+    if (is_known(&p[0]) && periods[0].id == p[1].when.id) {
+        p[0].when.end = periods[0].start;
+        p[1].when = periods[0];
+        advance(quota, now);
+        if (p[0].when.id != periods[0].id) {
+            return; /* both count yet */
         }
+    } else if (is_known(&p[0]) && periods[0].id > p[0].when.id) {
+        forget_next(quota); /* a leap over whole periods */
         move_on(quota);
     }
     p[0].when = periods[0];

@@ -112,8 +112,10 @@ const char schema_create_pragmas[] = "PRAGMA page_size = 8192;"
  * records: what a route knows of a message, or of a key from its body, beyond the message's own
  * row. key: 16 bytes of SHA-256; times are wall clock. attempts and first_at: of the retry plan.
  *
- * quotas: permits of a limit whose window is longer than a process may live, by (sub-)window;
- * claimed before they are used, so that a crash can waste some but never give one twice.
+ * quotas: calls that arrived, by limit and (sub-)window [period, until), of limits whose window is
+ * longer than a process may live. Times are ms, of the calendar or of the limit's own clock.
+ * quota_states: calls besides that may have arrived, among them all that the process was allowed to
+ * make since; the limit's own clock and, for how long ago that was, the machine's.
  */
 #define TABLES_OF_3                                                                                \
     "CREATE TABLE records ("                                                                       \
@@ -132,9 +134,17 @@ const char schema_create_pragmas[] = "PRAGMA page_size = 8192;"
     "CREATE TABLE quotas ("                                                                        \
     " name TEXT NOT NULL,"                                                                         \
     " period INTEGER NOT NULL,"                                                                    \
-    " claimed INTEGER NOT NULL,"                                                                   \
+    " until INTEGER NOT NULL,"                                                                     \
     " used INTEGER NOT NULL,"                                                                      \
     " PRIMARY KEY (name, period)"                                                                  \
+    ") STRICT, WITHOUT ROWID;"                                                                     \
+    "CREATE TABLE quota_states ("                                                                  \
+    " name TEXT PRIMARY KEY,"                                                                      \
+    " outstanding INTEGER NOT NULL,"                                                               \
+    " clock INTEGER NOT NULL,"                                                                     \
+    " boot_id TEXT NOT NULL,"                                                                      \
+    " boottime INTEGER NOT NULL,"                                                                  \
+    " realtime INTEGER NOT NULL"                                                                   \
     ") STRICT, WITHOUT ROWID;"
 
 const char schema_tables[] =
