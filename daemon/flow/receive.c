@@ -211,9 +211,11 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
         route->received++;
         if (group_join(message, now) != 0) {
             settle_begin(message, SETTLE_RELEASE, 0, now);
-            continue;
+        } else if (message_expires(message, now)) {
+            give_up(message, GIVE_UP_EXPIRED, now);
+        } else {
+            lease_schedule(message);
         }
-        lease_schedule(message);
     }
     if (error == 0 || error == ERR_CANCELED) {
         route->receive_failures = 0;

@@ -6,7 +6,7 @@
  * engine_pick.c: of which messages, engine_answer.c: what their receivers see; engine_peek.c:
  * looking without receiving; engine_handles.c: delete and visibility; engine_expire.c: retention,
  * dead letters, emptying; engine_group.c: FIFO groups and tenants; engine_recent.c: what is
- * remembered for five minutes.
+ * remembered for five minutes; engine_records.c: what routes remember.
  */
 #ifndef SLUICE_QUEUE_ENGINE_INTERNAL_H
 #define SLUICE_QUEUE_ENGINE_INTERNAL_H
@@ -15,6 +15,7 @@
 
 #include "sluice/base/mem.h"
 #include "sluice/sqs/arn.h"
+#include "sluice/sqs/marks.h"
 
 /* The queue for a change: its state is saved for a rollback and brought up to now. */
 SL_MUST_CHECK int engine_touch(struct engine *engine, struct queue *queue);
@@ -80,7 +81,8 @@ struct engine_move {
     int64_t row_id;
     const struct row_state *state;
     bool restart;
-    bool renew; /* as a new message: its own id, never received, no source */
+    bool renew;                    /* as a new message: its own id, never received, no source */
+    const struct sqs_marks *marks; /* what it says of itself from now on; NULL: as before */
 };
 SL_MUST_CHECK int engine_row_move(struct engine *engine, const struct engine_move *move);
 /* To the dead-letter queue if there is one, else deleted; counted. */
@@ -130,6 +132,10 @@ SL_MUST_CHECK int engine_recent_replace(struct engine *engine, const struct queu
                                         const uint8_t *key, struct str payload);
 /* Some of what is over; sets next_forget. */
 SL_MUST_CHECK int engine_recent_forget(struct engine *engine);
+
+/* ---- what routes remember: engine_records.c ---- */
+/* Some of what is over; sets next_record. */
+SL_MUST_CHECK int engine_records_forget(struct engine *engine);
 
 /* ---- move tasks: engine_tasks.c ---- */
 /* The queue's task, if it has one, is stepped when it is due. */

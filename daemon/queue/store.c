@@ -23,6 +23,9 @@ static void op_complete(struct store_op *op)
     } else if (op->kind == OP_QUOTA) {
         struct store_quota *quota = SL_CONTAINER_OF(op, struct store_quota, op);
         quota->done(quota->context, quota);
+    } else if (op->kind == OP_RECORDS) {
+        struct store_records *records = SL_CONTAINER_OF(op, struct store_records, op);
+        records->done(records->context, records);
     } else {
         struct store_settle *settle = SL_CONTAINER_OF(op, struct store_settle, op);
         settle->done(settle->context, settle);
@@ -67,6 +70,8 @@ static void refuse_closed(struct store *store, struct store_op *op)
         SL_CONTAINER_OF(op, struct store_peek, op)->error = ERR_CLOSED;
     } else if (op->kind == OP_QUOTA) {
         SL_CONTAINER_OF(op, struct store_quota, op)->error = ERR_CLOSED;
+    } else if (op->kind == OP_RECORDS) {
+        SL_CONTAINER_OF(op, struct store_records, op)->error = ERR_CLOSED;
     } else {
         SL_CONTAINER_OF(op, struct store_settle, op)->error = ERR_CLOSED;
     }
@@ -146,6 +151,12 @@ void store_quota(struct store *store, struct store_quota *quota)
 {
     quota->error = 0;
     submit(store, &quota->op, OP_QUOTA);
+}
+
+void store_records(struct store *store, struct store_records *records)
+{
+    records->error = 0;
+    submit(store, &records->op, OP_RECORDS);
 }
 
 static void cancel(struct store *store, struct store_op *op)

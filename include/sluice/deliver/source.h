@@ -15,6 +15,8 @@
 #include <stdint.h>
 
 struct source;
+struct sqs_attributes;
+struct sqs_marks;
 
 struct source_ops {
     const char *kind; /* "embedded", "sqs" */
@@ -25,6 +27,8 @@ struct source_ops {
     void (*settle)(struct source *source, struct message *message, enum settle how,
                    int64_t delay_ns);
     void (*extend)(struct source *source, struct message *message);
+    /* The message attributes of a message that is held: borrowed from it. */
+    const struct sqs_attributes *(*attributes)(const struct message *message);
     /* Frees strings and source_data of a message that the flow lets go. */
     void (*message_done)(struct source *source, struct message *message);
     /* Sends what is batched now instead of later (drain). */
@@ -41,6 +45,13 @@ struct source {
 /* Every receive is answered through here, which counts it and tells the flow (flow_received). */
 void source_received(struct source *source, struct message **messages, uint32_t count, int error,
                      mono_ns now);
+/* Every settle is answered through here, which goes on with the message or tells the flow. error:
+ * as of flow_settled. */
+void source_settled(struct message *message, int error, mono_ns now);
+/* Whether the queue has a dead-letter queue, once it is known. */
+void source_dead_letter(struct source *source, bool has_dead_letter);
+/* What a dead letter of this message says of itself; valid from its settle to the answer. */
+const struct sqs_marks *source_marks(const struct message *message);
 
 struct store;
 /* On the embedded queue. queue: name, copied. */
