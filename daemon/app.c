@@ -371,6 +371,7 @@ static int build_delivery(struct app *app, struct error *e)
                                                           .metrics = app->metrics,
                                                           .client = app->client,
                                                           .store = app->store,
+                                                          .data_dir = app->data_dir,
                                                           .unclean_start = app->unclean_start,
                                                           .seed = seed});
     error = add_limits_and_targets(app, e);

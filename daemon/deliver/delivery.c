@@ -112,6 +112,9 @@ static void on_start(void *context, struct message *message)
         if (limit_config(limit->limit)->kind != LIMIT_QUOTA) { /* its periods are no window */
             window_peak_add(&limit->peak, message->grant.weight, now);
         }
+        if (limit->saved != NULL) {
+            quotas_mark(limit->saved);
+        }
         limit->calls_hour += message->grant.weight;
         limit->calls_day += message->grant.weight;
     }
@@ -203,6 +206,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->metrics = parts->metrics;
     d->client = parts->client;
     d->store = parts->store;
+    d->data_dir = parts->data_dir;
     d->unclean_start = parts->unclean_start;
     d->flow = flow_new(&ops, d, parts->seed);
     list_init(&d->limits);

@@ -98,6 +98,7 @@ struct delivery {
     struct metrics *metrics;
     struct http_client *client;
     struct store *store;
+    const char *data_dir;
     struct flow *flow;
     bool unclean_start, started, stopped;
     struct list limits, targets, routes;
@@ -118,6 +119,8 @@ struct delivery {
 void quotas_init(struct delivery *d);
 void quotas_done(struct delivery *d);
 void quotas_add(struct delivery *d, struct delivery_limit *limit);
+/* A call has taken permits, and nothing of it is written yet. */
+void quotas_mark(struct saved_limit *s);
 /* After a change of its configuration. */
 void quotas_resize(struct saved_limit *s, const struct limit_config *config);
 /* Before the pump: what the calendar says now; after it: the claims that calls wait for. Both

@@ -9,7 +9,9 @@
  * one a call.
  */
 #include "delivery_internal.h"
+#include "mark.h"
 
+#include "sluice/base/digest.h"
 #include "sluice/base/mem.h"
 #include "sluice/queue/store.h"
 #include "sluice/runtime/calendar.h"
@@ -34,6 +36,8 @@ struct saved_limit {
     bool busy, loaded, final, flushed;
     bool failing; /* and that was said */
     mono_ns retry_at;
+    struct mark mark;
+    uint32_t record, record_in_force; /* numbers: of the latest */
     /* window, bucket: its clock, and the slots */
     int64_t clock_ms, span_ms, slot_ms;
     mono_ns clock_at;
@@ -171,6 +175,34 @@ static void restore_quota(struct saved_limit *s, mono_ns now)
     limit_restore_quota(s->limit->limit, used);
 }
 
+/* What may have been called: what was, when a mark of this record and this boot says so. */
+static uint64_t outstanding_of(struct saved_limit *s)
+{
+    struct calendar_stamp now = {.boot_id = ""};
+    uint64_t used;
+
+    calendar_stamp_now(&now);
+    if (s->op.found && mark_get(&s->mark, s->op.mark, &used) &&
+        calendar_is_same_boot(&s->op.stamp, &now) && used < s->op.outstanding) {
+        return used;
+    }
+    return s->op.found ? s->op.outstanding : 0;
+}
+
+/* Numbers go on, so that the mark of the record in force stays; a mark that nobody knows of is not
+ * taken for one of ours. */
+static void next_record(struct saved_limit *s)
+{
+    if (s->mark.words == NULL) {
+        s->record = 0;
+        return;
+    }
+    if (s->record == 0) {
+        digest_random(&s->record, sizeof(s->record));
+    }
+    s->record = s->record == UINT32_MAX ? 1 : s->record + 1;
+}
+
 static void note_result(struct saved_limit *s, const char *what, int error)
 {
     s->busy = false;
@@ -199,7 +231,8 @@ static void on_loaded(void *context, struct store_quota *op)
         } else {
             restore_clocked(s, now);
         }
-        limit_restored(s->limit->limit, op->found ? op->outstanding : 0, now);
+        limit_restored(s->limit->limit, outstanding_of(s), now);
+        s->record = op->found ? op->mark : 0;
         s->loaded = true;
     }
     free(op->rows);
@@ -220,11 +253,27 @@ static void load(struct saved_limit *s)
 
 /* ---- records ---- */
 
+void quotas_mark(struct saved_limit *s)
+{
+    struct limit_use use;
+
+    limit_claim_used(s->limit->limit, &use);
+    mark_set(&s->mark, s->record_in_force, use.in_force);
+    if (use.is_being_written) {
+        mark_set(&s->mark, s->record, use.being_written);
+    }
+}
+
 static void on_saved(void *context, struct store_quota *op)
 {
     struct saved_limit *s = context;
 
     limit_claim_end(s->limit->limit, op->error == 0);
+    if (op->error != 0) {
+        mark_forget(&s->mark, s->record); /* it may be there all the same */
+    } else {
+        s->record_in_force = s->record;
+    }
     s->flushed = s->final;
     note_result(s, "the limit's state cannot be written: its calls wait", op->error);
 }
@@ -270,6 +319,9 @@ static void save(struct saved_limit *s, const struct limit_record *record, mono_
     }
     calendar_stamp_now(&s->d->stamp);
     s->op.stamp = s->d->stamp;
+    next_record(s);
+    s->op.mark = s->record;
+    quotas_mark(s);
     store_quota(s->d->store, &s->op);
 }
 
@@ -394,6 +446,7 @@ void quotas_done(struct delivery *d)
         if (s->op.how == STORE_QUOTA_LOAD) {
             free(s->op.rows);
         }
+        mark_close(&s->mark);
         free(s);
     }
 }
@@ -414,6 +467,7 @@ void quotas_add(struct delivery *d, struct delivery_limit *limit)
     } else {
         quotas_resize(s, config);
     }
+    mark_open(&s->mark, d->data_dir, limit->name);
     limit->saved = s;
     list_push(&d->saved, &s->node);
 }

@@ -37,6 +37,7 @@ static int read_state(struct engine *engine, struct store_quota *quota)
     str_copy(stamp->boot_id, sizeof(stamp->boot_id), db_column(s, 2));
     stamp->boottime_ms = sqlite3_column_int64(s, 3);
     stamp->realtime = sqlite3_column_int64(s, 4);
+    quota->mark = (uint32_t)sqlite3_column_int64(s, 5);
     db_reset(s);
     return 0;
 }
@@ -61,6 +62,7 @@ static int write_state(struct engine *engine, const struct store_quota *quota)
     db_bind_str(s, 4, str_from(quota->stamp.boot_id));
     sqlite3_bind_int64(s, 5, quota->stamp.boottime_ms);
     sqlite3_bind_int64(s, 6, quota->stamp.realtime);
+    sqlite3_bind_int64(s, 7, quota->mark);
     return db_run(s);
 }
 

@@ -119,7 +119,8 @@ const char schema_create_pragmas[] = "PRAGMA page_size = 8192;"
  * quotas: calls that arrived, by limit and (sub-)window [period, until), of limits whose window is
  * longer than a process may live. Times are ms, of the calendar or of the limit's own clock.
  * quota_states: calls besides that may have arrived, among them all that the process was allowed to
- * make since; the limit's own clock and, for how long ago that was, the machine's.
+ * make since; the limit's own clock and, for how long ago that was, the machine's; mark: number of
+ * the record, by which memory that outlives the process knows it (0: it does not).
  */
 #define TABLES_OF_3                                                                                \
     "CREATE TABLE records ("                                                                       \
@@ -150,7 +151,8 @@ const char schema_create_pragmas[] = "PRAGMA page_size = 8192;"
     " clock INTEGER NOT NULL,"                                                                     \
     " boot_id TEXT NOT NULL,"                                                                      \
     " boottime INTEGER NOT NULL,"                                                                  \
-    " realtime INTEGER NOT NULL"                                                                   \
+    " realtime INTEGER NOT NULL,"                                                                  \
+    " mark INTEGER NOT NULL"                                                                       \
     ") STRICT, WITHOUT ROWID;"
 
 const char schema_tables[] =

@@ -117,12 +117,12 @@
     XX(QUOTA_FORGET, "DELETE FROM quotas WHERE name = ?1 AND period < ?2")                         \
     XX(QUOTA_LIST, "SELECT period, until, used FROM quotas WHERE name = ?1"                        \
                    " ORDER BY period DESC LIMIT ?2")                                               \
-    XX(QUOTA_STATE_PUT, "INSERT INTO quota_states (name, outstanding, clock, boot_id, boottime,"   \
-                        " realtime) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE"  \
-                        " SET outstanding = excluded.outstanding, clock = excluded.clock,"         \
-                        " boot_id = excluded.boot_id, boottime = excluded.boottime,"               \
-                        " realtime = excluded.realtime")                                           \
-    XX(QUOTA_STATE_GET, "SELECT outstanding, clock, boot_id, boottime, realtime"                   \
+    XX(QUOTA_STATE_PUT,                                                                            \
+       "INSERT INTO quota_states (name, outstanding, clock, boot_id, boottime, realtime, mark)"    \
+       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET"                     \
+       " outstanding = excluded.outstanding, clock = excluded.clock, boot_id = excluded.boot_id,"  \
+       " boottime = excluded.boottime, realtime = excluded.realtime, mark = excluded.mark")        \
+    XX(QUOTA_STATE_GET, "SELECT outstanding, clock, boot_id, boottime, realtime, mark"             \
                         " FROM quota_states WHERE name = ?1")                                      \
     XX(SPACE_REAP, "DELETE FROM messages WHERE id >= ?1 AND id < ?2")                              \
     XX(MESSAGE_INSERT,                                                                             \

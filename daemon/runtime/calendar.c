@@ -162,6 +162,10 @@ static void read_boot_id(char *out, size_t size)
     }
     out[len < 0 ? 0 : len] = '\0';
     out[strcspn(out, "\n")] = '\0';
+    const char *given = getenv("SLUICE_BOOT_ID");
+    if (out[0] == '\0' && given != NULL) {
+        str_copy(out, size, str_from(given));
+    }
 }
 
 void calendar_stamp_now(struct calendar_stamp *ret)
@@ -173,9 +177,14 @@ void calendar_stamp_now(struct calendar_stamp *ret)
     }
 }
 
+bool calendar_is_same_boot(const struct calendar_stamp *a, const struct calendar_stamp *b)
+{
+    return a->boot_id[0] != '\0' && strcmp(a->boot_id, b->boot_id) == 0;
+}
+
 int64_t calendar_elapsed_ms(const struct calendar_stamp *from, const struct calendar_stamp *to)
 {
-    bool same_boot = from->boot_id[0] != '\0' && strcmp(from->boot_id, to->boot_id) == 0;
+    bool same_boot = calendar_is_same_boot(from, to);
     int64_t elapsed = 0;
 
     if (__builtin_sub_overflow(same_boot ? to->boottime_ms : to->realtime,

@@ -25,6 +25,7 @@ struct delivery_parts {
     struct metrics *metrics;
     struct http_client *client; /* for the targets; borrowed */
     struct store *store;        /* for the state of limits; borrowed */
+    const char *data_dir;       /* for their marks; borrowed */
     bool unclean_start;
     uint64_t seed;
 };

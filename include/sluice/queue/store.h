@@ -205,6 +205,7 @@ struct store_quota {
     bool found;                   /* LOAD: answer, whether there is a state */
     uint64_t outstanding;
     int64_t clock_ms;
+    uint32_t mark;               /* number of this record; 0: none */
     struct calendar_stamp stamp; /* of this record */
     void (*done)(void *context, struct store_quota *quota);
     void *context;

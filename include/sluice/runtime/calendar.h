@@ -9,6 +9,8 @@
 #include "sluice/base/clock.h"
 #include "sluice/base/str.h"
 
+#include <stdbool.h>
+
 /* ---- the time zone ---- */
 
 #define CALENDAR_ZONE_MAX 64
@@ -39,8 +41,10 @@ struct calendar_stamp {
     int64_t boottime_ms;                /* since boot, suspended time included */
     wall_ms realtime;
 };
-/* ret is zeroed, or a stamp of this process: of that the boot id stays. */
+/* ret is zeroed, or a stamp of this process: of that the boot id stays. The boot id is the
+ * kernel's, or where that is hidden, SLUICE_BOOT_ID in the environment. */
 void calendar_stamp_now(struct calendar_stamp *ret);
+bool calendar_is_same_boot(const struct calendar_stamp *a, const struct calendar_stamp *b);
 /* From the one to the other, in ms: by the time since boot when it is the same boot, else by the
  * wall clock. Never negative. */
 int64_t calendar_elapsed_ms(const struct calendar_stamp *from, const struct calendar_stamp *to);
