@@ -56,16 +56,16 @@ static void settle_lost(struct quota *quota, mono_ns now)
 /* Before every event: what opened or closed since the last one did so without calls in between. */
 static void advance(struct quota *quota, mono_ns now)
 {
-    settle_lost(quota, now);
-    if (!is_known(&quota->periods[1])) {
-        return;
-    }
-    if (now >= quota->periods[1].when.start - LIMIT_QUOTA_SLACK_NS) {
+    mono_ns opens_at = quota->periods[1].when.start - LIMIT_QUOTA_SLACK_NS;
+
+    if (is_known(&quota->periods[1]) && now >= opens_at) {
+        settle_lost(quota, opens_at - 1); /* those that may arrive from then on count for it */
         open_next(quota);
+        if (now >= mono_add(quota->periods[0].when.end, LIMIT_QUOTA_SLACK_NS)) {
+            move_on(quota);
+        }
     }
-    if (now >= mono_add(quota->periods[0].when.end, LIMIT_QUOTA_SLACK_NS)) {
-        move_on(quota);
-    }
+    settle_lost(quota, now);
 }
 
 void quota_set_periods(struct quota *quota, const struct limit_period periods[2], mono_ns now)
