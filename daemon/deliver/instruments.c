@@ -9,17 +9,20 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct delivery_families {
-    struct metric_family *limit_requests, *pace, *window_peak, *guard;
+    struct metric_family *limit_requests, *pace, *window_peak, *guard, *gated;
     struct metric_family *in_flight, *concurrency, *requests, *duration, *arrival;
     struct metric_family *age, *last_success, *paused, *received, *receives, *retries, *settled;
     struct metric_family *throttle_wait, *held, *dead_letters, *destination_sends;
+    struct metric_family *lease_remaining, *leases_lost, *handed_back;
 };
 
 static const double duration_bounds[] = {0.005, 0.025, 0.05, 0.1, 0.25, 0.4,
                                          0.6,   1,     2.5,  5,   10,   30};
 static const double arrival_bounds[] = {0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1};
+static const double lease_bounds[] = {1, 5, 10, 30, 60, 120, 300, 900, 3600, 14400, 43200};
 static const double age_bounds[] = {0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400};
 
 static const char *const by_limit[] = {"limit", NULL};
@@ -48,6 +51,8 @@ static void limit_families(struct delivery *d, struct delivery_families *f)
                "Highest count of calls started in any window of the limit since start.", by_limit);
     f->guard = family(d, METRIC_GAUGE, "sluice_limit_guard_seconds",
                       "Time added to the window before a permit is free again.", by_limit);
+    f->gated = family(d, METRIC_COUNTER, "sluice_limit_gated_seconds_total",
+                      "Time in which answers had asked for no call on the limit.", by_limit);
 }
 
 static void target_families(struct delivery *d, struct delivery_families *f)
@@ -98,6 +103,20 @@ static void route_families(struct delivery *d, struct delivery_families *f)
                by_route_condition_result);
 }
 
+static void lease_families(struct delivery *d, struct delivery_families *f)
+{
+    f->lease_remaining =
+        family(d, METRIC_HISTOGRAM, "sluice_lease_remaining_seconds",
+               "What was left of a message's lease when its call started.", by_route);
+    metric_family_bounds(f->lease_remaining, lease_bounds, SL_COUNT(lease_bounds));
+    f->leases_lost =
+        family(d, METRIC_COUNTER, "sluice_leases_lost_total",
+               "Messages that became another receiver's while they were held.", by_route);
+    f->handed_back =
+        family(d, METRIC_COUNTER, "sluice_waits_handed_back_total",
+               "Waiting messages handed back: a wait too long, or too many of them.", by_route);
+}
+
 /* Live state is read when somebody scrapes. */
 static void collect_route(struct delivery_route *r)
 {
@@ -107,6 +126,8 @@ static void collect_route(struct delivery_route *r)
     metric_set(r->paused, stats.paused);
     metric_set(r->received, (double)stats.received);
     metric_set(r->retries, (double)stats.retries);
+    metric_set(r->leases_lost, (double)stats.leases_lost);
+    metric_set(r->handed_back, (double)stats.waits_handed_back);
     for (int state = MESSAGE_BUFFERED; state < MESSAGE_STATE__COUNT; state++) {
         metric_set(r->held[state], stats.held[state]);
     }
@@ -114,6 +135,11 @@ static void collect_route(struct delivery_route *r)
         metric_set(r->throttle_wait[reason],
                    (double)stats.throttle_wait_ns[reason] / (double)NS_PER_S);
     }
+}
+
+static double gate_seconds(const struct gate_watch *gate, mono_ns now)
+{
+    return (double)(gate->before_ns + mono_min(gate->until, now) - gate->from) / (double)NS_PER_S;
 }
 
 static void collect(void *context)
@@ -127,6 +153,7 @@ static void collect(void *context)
         metric_set(l->requests, limit_pace_per_second(l->limit));
         metric_set(l->pace, limit_pace_per_second(l->limit));
         metric_set(l->window_peak, l->peak.peak);
+        metric_set(l->gated, gate_seconds(&l->gate, now));
         metric_set(l->guard, (double)limit_config(l->limit)->guard_ns / (double)NS_PER_S);
     }
     LIST_FOR(&d->targets, node)
@@ -148,6 +175,7 @@ void instruments_init(struct delivery *d)
     limit_families(d, d->families);
     target_families(d, d->families);
     route_families(d, d->families);
+    lease_families(d, d->families);
     d->collector = (struct metrics_collector){.collect = collect, .context = d};
     metrics_collector_add(d->metrics, &d->collector);
 }
@@ -174,6 +202,7 @@ void instruments_limit(struct delivery *d, struct delivery_limit *limit)
     limit->pace = one(d->families->pace, limit->name);
     limit->window_peak = one(d->families->window_peak, limit->name);
     limit->guard = one(d->families->guard, limit->name);
+    limit->gated = one(d->families->gated, limit->name);
 }
 
 void instruments_target(struct delivery *d, struct delivery_target *target)
@@ -194,6 +223,9 @@ void instruments_route(struct delivery *d, struct delivery_route *route)
     route->paused = one(f->paused, route->name);
     route->received = one(f->received, route->name);
     route->retries = one(f->retries, route->name);
+    route->lease_remaining = one(f->lease_remaining, route->name);
+    route->leases_lost = one(f->leases_lost, route->name);
+    route->handed_back = one(f->handed_back, route->name);
     route->receives_ok = two(f->receives, route->name, "messages");
     route->receives_empty = two(f->receives, route->name, "empty");
     route->receives_failed = two(f->receives, route->name, "error");
@@ -227,25 +259,11 @@ void instruments_destination(struct delivery_route *route, enum delivery_end end
 
 const char *instruments_code(int status, int error, char out[16])
 {
-    switch (error) {
-    case 0:
-        snprintf(out, 16, "%d", status);
-        return out;
-    case ERR_TIMEOUT:
-        return "timeout";
-    case ERR_CONNECT:
-        return "connect_error";
-    case ERR_RESOLVE:
-        return "resolve_error";
-    case ERR_TLS:
-        return "tls_error";
-    case ERR_CANCELED:
-        return "canceled";
-    case ERR_TOO_BIG:
-        return "response_too_big";
-    default:
-        return "connection_broken";
+    if (error != 0) {
+        return outcome_error_name(error);
     }
+    snprintf(out, 16, "%d", status);
+    return out;
 }
 
 /* One slot a status; transport errors use the slots below 100. */
@@ -291,6 +309,55 @@ void instruments_attempt(const struct message *message, const struct http_result
     }
 }
 
+/* ---- gates ---- */
+
+static void watch_gate(struct gate_watch *gate, mono_ns until, mono_ns now)
+{
+    if (until <= now || until <= gate->until) {
+        return;
+    }
+    if (gate->until <= now) { /* shut anew */
+        gate->before_ns += gate->until - gate->from;
+        gate->from = now;
+    }
+    gate->until = until;
+}
+
+static void log_gate(struct delivery_route *route, const struct gate_advice *advice, mono_ns until,
+                     mono_ns now)
+{
+    char at[32];
+    struct tm tm;
+    time_t seconds = (time_t)((loop_wall() + (until - now) / NS_PER_MS) / 1000);
+
+    (void)gmtime_r(&seconds, &tm);
+    (void)strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    LOG_AT(advice->capped ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+           advice->capped ? "the target asks for a pause that is cut to the longest allowed"
+                          : "the target asks for a pause",
+           LOG_STR("route", route->name), LOG_STR("target", route->target->name),
+           LOG_STR("limit", route->limit_count > 0 ? route->limits[0]->name : NULL),
+           LOG_STR("header", advice->header), LOG_STR("until", at),
+           LOG_DOUBLE("pause_ms", (double)(until - now) / 1e6));
+}
+
+void instruments_gate(struct delivery_route *route, const struct gate_advice *advice, mono_ns now)
+{
+    mono_ns until = flow_route_gated_until(route->route);
+
+    if (until <= now) {
+        return;
+    }
+    for (uint32_t i = 0; i < route->limit_count; i++) {
+        watch_gate(&route->limits[i]->gate, limit_gated_until(route->limits[i]->limit), now);
+    }
+    /* Answers to calls under way repeat it: they move the end by less than a second or so. */
+    if (route->told_gate <= now || until > route->told_gate + NS_PER_S) {
+        route->told_gate = until;
+        log_gate(route, advice, until, now);
+    }
+}
+
 static const char *settle_text(enum settle how)
 {
     switch (how) {
@@ -305,10 +372,20 @@ static const char *settle_text(enum settle how)
     }
 }
 
+/* "outcomes[0]" of the target, or NULL when the defaults decided. */
+static const char *rule_text(const struct message *message, char out[32])
+{
+    if (message->last_rule == 0) {
+        return NULL;
+    }
+    (void)snprintf(out, 32, "outcomes[%u]", message->last_rule - 1);
+    return out;
+}
+
 static void canonical_line(struct delivery_route *route, const struct message *message,
                            enum settle how, wall_ms wall)
 {
-    char trace_id[33], code[16];
+    char trace_id[33], code[16], rule[32];
     enum log_level level =
         how == SETTLE_ACK || how == SETTLE_RELEASE ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING;
 
@@ -324,6 +401,7 @@ static void canonical_line(struct delivery_route *route, const struct message *m
         LOG_STR("target_code", message->calls == 0 ? NULL
                                                    : instruments_code(message->last_status,
                                                                       message->last_error, code)),
+        LOG_STR("outcome_rule", rule_text(message, rule)),
         LOG_DOUBLE("target_duration_ms", (double)message->last_duration_ns / 1e6),
         LOG_DOUBLE("throttle_wait_ms", (double)message->throttle_wait_ns / 1e6),
         LOG_STR("throttle_reason",

@@ -53,7 +53,9 @@ static void batch_unref(struct batch *batch)
     self->held_bytes -= batch->bytes;
     arena_done(&batch->arena);
     free(batch);
-    if (self->wanted > 0 && self->held_bytes < HELD_MAX_BYTES) {
+    if (self->wanted > 0 && self->held_bytes >= HELD_MAX_BYTES) {
+        flow_source_full(self->source.route);
+    } else if (self->wanted > 0) {
         uint32_t max = self->wanted;
         self->wanted = 0;
         hold_begin(self, max);
@@ -145,6 +147,7 @@ static void embedded_receive(struct source *source, uint32_t max)
 
     if (self->held_bytes >= HELD_MAX_BYTES) {
         self->wanted = max;
+        flow_source_full(source->route);
         return;
     }
     hold_begin(self, max);
@@ -189,8 +192,9 @@ static void embedded_settle(struct source *source, struct message *message, enum
                   : how == SETTLE_DEAD_LETTER ? STORE_SETTLE_DEAD_LETTER
                                               : STORE_SETTLE_RELEASE;
     settle->delay_ms = (delay_ns + NS_PER_MS - 1) / NS_PER_MS;
-    /* Not called, or only in vain: refused connections and throttled calls cost nothing (I5). */
-    settle->uncount = how == SETTLE_RELEASE && message->attempts == 0;
+    /* Attempts are counted by themselves: a message that only changes its waiting place was not
+     * received for nothing (I5). */
+    settle->uncount = how == SETTLE_RELEASE;
     settle->marks = how == SETTLE_DEAD_LETTER ? source_marks(message) : NULL;
     settle->done = on_settled;
     settle->context = held;

@@ -21,7 +21,10 @@
 #define BATCH_DELAY_NS     (200 * NS_PER_MS)
 /* The answer took this long from SQS to us, at most, as far as the lease is concerned. */
 #define LEASE_MARGIN_NS (2 * NS_PER_S)
-#define LEASE_MAX_S     43200
+#define LEASE_MAX_S     43200 /* of a message from its receipt on, however often extended */
+/* A lease that ends sooner has no time for company: what is to be told is told at once. */
+#define LEASE_SHORT_NS (3 * NS_PER_S)
+#define AT_ONCE_NS     (5 * NS_PER_MS) /* what the same turn adds goes along */
 /* Before a message's retention ends: the copy's time, and how far the clocks may be apart. */
 #define EXPIRY_MARGIN_NS (20 * NS_PER_S)
 #define URL_MAX          512
@@ -167,6 +170,7 @@ static struct message *message_from(struct sqs_source *self, struct batch_memory
     message->received_at = now;
     message->visibility_ns = self->visibility_s * NS_PER_S;
     message->lease_until = now + message->visibility_ns - LEASE_MARGIN_NS;
+    message->lease_cap = now + LEASE_MAX_S * NS_PER_S - LEASE_MARGIN_NS;
     return message;
 }
 
@@ -256,12 +260,12 @@ static void entry_failed(struct batch_call *call, const struct lease *lease,
                 LOG_SLICE("code", failure->code), LOG_SLICE("reason", failure->message));
 }
 
-/* The handle is no longer good: the message was deleted, or another receiver has it. Nothing to
- * retry. */
+/* The handle is no longer good: the message was deleted, or another receiver has it, or (FIFO) its
+ * time is over. Nothing to retry. */
 static bool is_lost(const struct sqs_batch_failure *failure)
 {
-    return str_equal(failure->code, STR("ReceiptHandleIsInvalid")) ||
-           str_equal(failure->code, STR("InvalidParameterValue")) ||
+    return str_ends_with(failure->code, STR("ReceiptHandleIsInvalid")) ||
+           str_ends_with(failure->code, STR("InvalidParameterValue")) ||
            str_ends_with(failure->code, STR("MessageNotInflight"));
 }
 
@@ -276,9 +280,7 @@ static int error_of_entry(struct batch_call *call, uint32_t i,
     for (uint32_t f = 0; f < out->failed.count; f++) {
         if (str_equal(out->failed.items[f].id, str_from(call->ids[i]))) {
             entry_failed(call, call->leases[i], &out->failed.items[f]);
-            return is_lost(&out->failed.items[f]) && call->leases[i]->kind != PENDING_EXTEND
-                       ? 0
-                       : ERR_PROTOCOL;
+            return is_lost(&out->failed.items[f]) ? ERR_NOT_FOUND : ERR_PROTOCOL;
         }
     }
     return 0;
@@ -344,11 +346,13 @@ static void on_batch_timer(void *context, mono_ns now)
 static void batcher_add(struct batcher *batcher, struct lease *lease)
 {
     list_push(&batcher->pending, &lease->node);
+    bool at_once = batcher->urgent || lease->message->lease_until - loop_now() < LEASE_SHORT_NS;
+
     if (batcher->pending.count >= BATCH_MAX) {
         batcher_flush(batcher);
-    } else if (batcher->pending.count == 1) {
+    } else if (at_once || batcher->pending.count == 1) {
         loop_timer_set(batcher->self->loop, &batcher->timer,
-                       loop_now() + (batcher->urgent ? 5 * NS_PER_MS : BATCH_DELAY_NS));
+                       loop_now() + (at_once ? AT_ONCE_NS : BATCH_DELAY_NS));
     }
 }
 
@@ -357,6 +361,11 @@ static int64_t seconds_up(int64_t ns)
     int64_t s = (ns + NS_PER_S - 1) / NS_PER_S;
 
     return s < 0 ? 0 : s > LEASE_MAX_S ? LEASE_MAX_S : s;
+}
+
+static int64_t seconds_down(int64_t ns)
+{
+    return seconds_up(ns - NS_PER_S + 1);
 }
 
 /* ---- dead letters: copied first, then deleted ---- */
@@ -445,7 +454,9 @@ static void sqs_settle(struct source *source, struct message *message, enum sett
         return;
     }
     lease->kind = is_over ? PENDING_DELETE : PENDING_RELEASE;
-    lease->visibility_s = seconds_up(delay_ns);
+    /* The queue hides no message for longer than until the cap of its lease. */
+    lease->visibility_s =
+        mono_min(seconds_up(delay_ns), seconds_down(message->lease_cap - loop_now()));
     batcher_add(is_over ? &self->deletes : &self->visibilities, lease);
 }
 
@@ -455,7 +466,7 @@ static void sqs_extend(struct source *source, struct message *message)
     struct lease *lease = message->source_data;
 
     lease->kind = PENDING_EXTEND;
-    lease->visibility_s = seconds_up(message->visibility_ns);
+    lease->visibility_s = seconds_down(message->extension_ns);
     batcher_add(&self->visibilities, lease);
 }
 

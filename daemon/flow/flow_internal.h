@@ -3,9 +3,12 @@
  *
  *   message.c  the one setter of a message's state, its groups
  *   outcome.c  the table of outcomes, Retry-After
+ *   outcome_rules.c  the configuration's own table
+ *   gate_headers.c   what an answer says about when to call again
  *   retry.c    how long to wait
  *   attempt.c  start and end of a call
  *   lease.c    extending what is held, losing it
+ *   handback.c waits that are longer, or more, than can be held
  *   settle.c   the way out
  *   receive.c  how many messages to ask for
  *   route.c    a route and its target: making, admission, statistics
@@ -19,10 +22,12 @@
 #include "sluice/flow/flow.h"
 
 #define HELD_MAX           1000u          /* messages of a route outside a call (I8) */
+#define WAITS_MAX          (HELD_MAX / 2) /* of them waiting for a retry, or behind one that does */
 #define HORIZON_NS         (2 * NS_PER_S) /* calls that start within it are worth a receive (I5) */
 #define FAILING_MIN        5u             /* ends without a success that make a failing streak */
 #define RECEIVE_BACKOFF_NS (250 * NS_PER_MS)
 #define SETTLE_BACKOFF_NS  (100 * NS_PER_MS)
+#define SETTLE_LAST_NS     (2 * NS_PER_S)  /* before the lease ends: the last try */
 #define BACKOFF_MAX_NS     (20 * NS_PER_S) /* of receives and settlements that fail */
 
 /* Messages of one MessageGroupId held here: the active one may be called, the others wait (I7). */
@@ -62,6 +67,7 @@ struct route {
     struct map groups;     /* id → struct group */
     struct concurrency share;
     bool has_share, paused, draining;
+    bool source_full;
     /* admission */
     enum limit_reason blocked_by;
     enum limit_reason said_no; /* the last thing that did, also when it no longer does */
@@ -77,7 +83,7 @@ struct route {
     uint32_t receive_failures;
     struct end_rate rate;
     /* totals */
-    uint64_t started, received, retries, leases_lost;
+    uint64_t started, received, retries, leases_lost, waits_handed_back;
     uint64_t settled[SETTLE__COUNT], outcomes[OUTCOME__COUNT];
 };
 
@@ -132,12 +138,19 @@ void give_up(struct message *message, enum give_up why, mono_ns now);
 /* ---- lease.c ---- */
 void lease_schedule(struct message *message);
 bool lease_suffices(const struct message *message, mono_ns now);
-/* READY → BUFFERED until the lease is extended. */
-void lease_park(struct message *message);
+/* Its lease does not suffice: READY → BUFFERED until it is extended; back to the queue when it
+ * cannot be. */
+void lease_park(struct message *message, mono_ns now);
 void leases_run(struct route *route, uint32_t *budget, mono_ns now);
 
+/* ---- handback.c ---- */
+/* Back to the queue with the rest of its wait as delay. */
+void hand_back(struct message *message, mono_ns now);
+void waits_run(struct route *route, uint32_t *budget, mono_ns now);
+
 /* ---- settle.c ---- */
-/* To SETTLING; the pump tells the queue. */
+/* To SETTLING; the pump tells the queue. What goes back or is lost takes those behind it in its
+ * group along: none of them may be called before it (I7). */
 void settle_begin(struct message *message, enum settle how, int64_t delay_ns, mono_ns now);
 /* Its time has come: tell the queue, or forget what is lost. */
 void settle_run(struct message *message, mono_ns now);

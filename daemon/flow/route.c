@@ -159,6 +159,11 @@ const struct route_config *flow_route_config(const struct route *route)
     return &route->config;
 }
 
+mono_ns flow_route_gated_until(const struct route *route)
+{
+    return route->gate_until;
+}
+
 void flow_route_stats(const struct route *route, struct route_stats *ret)
 {
     *ret = (struct route_stats){
@@ -170,6 +175,7 @@ void flow_route_stats(const struct route *route, struct route_stats *ret)
         .received = route->received,
         .retries = route->retries,
         .leases_lost = route->leases_lost,
+        .waits_handed_back = route->waits_handed_back,
     };
     for (int state = 0; state < MESSAGE_STATE__COUNT; state++) {
         ret->held[state] = (uint32_t)route->lists[state].count;
