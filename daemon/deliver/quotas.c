@@ -397,6 +397,11 @@ bool quotas_flush(struct delivery *d, mono_ns now)
 
 /* ---- life ---- */
 
+static uint32_t used_now(const struct saved_limit *s)
+{
+    return config_of(s)->requests - limit_free_permits(s->limit->limit, loop_now());
+}
+
 static void collect(void *context)
 {
     struct delivery *d = context;
@@ -405,9 +410,8 @@ static void collect(void *context)
     {
         struct saved_limit *s = LIST_ENTRY(node, struct saved_limit, node);
         if (is_quota(s)) {
-            uint32_t requests = config_of(s)->requests;
-            metric_set(s->requests, requests);
-            metric_set(s->used, requests - limit_free_permits(s->limit->limit, loop_now()));
+            metric_set(s->requests, config_of(s)->requests);
+            metric_set(s->used, used_now(s));
             metric_set(s->reset, (double)s->periods[0].end / 1e3);
         }
     }
@@ -477,11 +481,10 @@ void quotas_add(struct delivery *d, struct delivery_limit *limit)
 static void write_quota(const struct saved_limit *s, struct json_writer *w)
 {
     const struct limit_config *config = config_of(s);
-    uint32_t used = config->requests - limit_free_permits(s->limit->limit, loop_now());
     char text[CALENDAR_TEXT_MAX];
 
     json_member_str(w, "period", unit_of(config) == CALENDAR_HOUR ? STR("hour") : STR("day"));
-    json_member_i64(w, "used", used);
+    json_member_i64(w, "used", used_now(s));
     if (s->loaded) {
         calendar_text(s->periods[0].end, text);
         json_member_str(w, "resets_at", str_from(text));

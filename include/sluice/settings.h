@@ -138,7 +138,7 @@ struct settings {
     } aws;
     int64_t drain_timeout_ns;
     char *time_zone; /* of quotas */
-    char *data_dir; /* NULL: see runtime/datadir.h */
+    char *data_dir;  /* NULL: see runtime/datadir.h */
 };
 
 /* Reads and checks. *ret is set only on success; errors has all that is wrong, else. filename is

@@ -4,7 +4,7 @@ import json
 import random
 import time
 
-from support import Daemon, MockApi, config, figure, send_jobs, wait_until, window
+from support import DEBUG_BUILD, Daemon, MockApi, config, figure, queue_counts, send_jobs, wait_until
 
 KILLS = 20
 
@@ -111,3 +111,24 @@ def test_long_window_over_a_kill():
     assert daemon.stop() == 0
 
 
+
+
+def test_quota_waits_for_the_disk():
+    """What cannot be written down is not called: a claim that fails is made again, and nothing is called twice or lost."""
+    api = MockApi("--latency", "1ms")
+    settings = quota_config(100, concurrency=2)
+    daemon = Daemon(settings, build=DEBUG_BUILD)
+    daemon.cli("route", "pause", "createjob")
+    send_jobs(9324, "jobs", 50)
+    assert daemon.stop() == 0
+    # A group that fails is tried once more, one operation after the other.
+    fault = ",".join(f"store.before_commit:{n}" for n in range(30, 42))
+    daemon = Daemon(settings, build=DEBUG_BUILD, env={"SLUICE_FAULT": fault})
+    wait_until(lambda: api.stats()["arrivals"] == 50, 30, "50 calls")
+    wait_until(lambda: queue_counts(9324, "jobs") == (0, 0, 0), 20, "an empty queue")
+    assert daemon.metric('sluice_quota_used{limit="createjob"}') == 50
+    assert daemon.metric('sluice_limit_state_errors_total{limit="createjob"}') >= 1
+    messages = [line["message"] for line in daemon.lines()]
+    failed = messages.count("the limit's state cannot be written: its calls wait")
+    assert failed >= 1 and messages.count("the limit's state is written again") == failed, messages
+    assert daemon.stop() == 0
