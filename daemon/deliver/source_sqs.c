@@ -4,6 +4,7 @@
  * looked at.
  */
 #include "sluice/aws/sqs_client.h"
+#include "sluice/base/digest.h"
 #include "sluice/base/json.h"
 #include "sluice/base/mem.h"
 #include "sluice/deliver/source.h"
@@ -26,9 +27,10 @@
 #define LEASE_SHORT_NS (3 * NS_PER_S)
 #define AT_ONCE_NS     (5 * NS_PER_MS) /* what the same turn adds goes along */
 /* Before a message's retention ends: the copy's time, and how far the clocks may be apart. */
-#define EXPIRY_MARGIN_NS (20 * NS_PER_S)
-#define URL_MAX          512
-#define MARKS_MAX_BYTES  ((size_t)64 << 10) /* the list of a dead letter's attributes */
+#define EXPIRY_MARGIN_NS        (20 * NS_PER_S)
+#define URL_MAX                 512
+#define ATTRIBUTES_PAUSE_MAX_NS (30 * NS_PER_S)
+#define MARKS_MAX_BYTES         ((size_t)64 << 10) /* the list of a dead letter's attributes */
 
 struct sqs_source;
 
@@ -93,11 +95,17 @@ struct sqs_source {
     struct str asked_queue_attributes[2];
     int64_t retention_s; /* 0: not known */
     struct loop_timer attributes_retry;
+    int64_t attributes_pause_ns;
     uint32_t failures; /* of receives in a row: the first is logged */
 };
 
 static void batcher_send(struct batcher *batcher);
 static void sqs_receive(struct source *source, uint32_t max);
+
+static const char *route_name(const struct sqs_source *self)
+{
+    return flow_route_config(self->source.route)->name;
+}
 
 /* ---- messages ---- */
 
@@ -194,9 +202,9 @@ static void receive_failed(struct sqs_source *self, const struct sqs_client_answ
                            mono_ns now)
 {
     if (self->failures++ == 0 && answer->error != ERR_CANCELED) {
-        LOG_WARNING("receive failed", LOG_STR("queue", self->queue_url),
-                    LOG_ERR("error", answer->error),
-                    LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL),
+        LOG_WARNING("receive failed", LOG_STR("route", route_name(self)),
+                    LOG_STR("queue", self->queue_url), LOG_ERR("error", answer->error),
+                    LOG_STR("reason", answer->reason),
                     LOG_STR("code", answer->sqs.code != SQS_OK
                                         ? sqs_error_info(answer->sqs.code)->query_code
                                         : NULL));
@@ -218,8 +226,8 @@ static void on_received(void *context, const struct sqs_client_answer *answer, m
         return;
     }
     if (self->failures > 0) {
-        LOG_INFO("receiving again", LOG_STR("queue", self->queue_url),
-                 LOG_I64("failures", self->failures));
+        LOG_INFO("receiving again", LOG_STR("route", route_name(self)),
+                 LOG_STR("queue", self->queue_url), LOG_I64("failures", self->failures));
         self->failures = 0;
     }
     memory = MEM_NEW(struct batch_memory);
@@ -281,8 +289,12 @@ static void lease_told(struct lease *lease, int error, mono_ns sent_at, mono_ns 
 static void entry_failed(struct batch_call *call, const struct lease *lease,
                          const struct sqs_batch_failure *failure)
 {
-    LOG_WARNING("settle failed", LOG_STR("function_name", call->batcher->self->queue_url),
-                LOG_SLICE("function_request_id", lease->message->id),
+    char trace_id[33];
+
+    digest_hex(lease->message->trace.trace_id, sizeof(lease->message->trace.trace_id), trace_id);
+    LOG_WARNING("settle failed", LOG_STR("route", route_name(lease->self)),
+                LOG_STR("function_name", lease->self->queue_url),
+                LOG_SLICE("function_request_id", lease->message->id), LOG_STR("trace_id", trace_id),
                 LOG_STR("action", sqs_action_info(call->batcher->action)->name),
                 LOG_SLICE("code", failure->code), LOG_SLICE("reason", failure->message));
 }
@@ -318,10 +330,11 @@ static void on_batch(void *context, const struct sqs_client_answer *answer, mono
     struct batch_call *call = context;
 
     if (answer->error != 0) {
-        LOG_WARNING("settle failed", LOG_STR("function_name", call->batcher->self->queue_url),
+        LOG_WARNING("settle failed", LOG_STR("route", route_name(call->batcher->self)),
+                    LOG_STR("function_name", call->batcher->self->queue_url),
                     LOG_STR("action", sqs_action_info(call->batcher->action)->name),
                     LOG_I64("messages", call->count), LOG_ERR("error", answer->error),
-                    LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL));
+                    LOG_STR("reason", answer->reason));
     }
     for (uint32_t i = 0; i < call->count; i++) {
         lease_told(call->leases[i], error_of_entry(call, i, answer), call->sent_at, now);
@@ -413,9 +426,10 @@ static void on_copied(void *context, const struct sqs_client_answer *answer, mon
     free(call);
     if (answer->error != 0) {
         LOG_WARNING("the dead-letter queue did not take the message",
+                    LOG_STR("route", route_name(lease->self)),
                     LOG_SLICE("function_request_id", lease->message->id),
                     LOG_STR("queue", lease->self->dead_letter_url), LOG_ERR("error", answer->error),
-                    LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL));
+                    LOG_STR("reason", answer->reason));
         lease->unmarked = answer->sqs.code == SQS_ERROR_INVALID_PARAMETER_VALUE;
         source_settled(lease->message, answer->error, now);
         return;
@@ -561,9 +575,11 @@ static void on_attributes(void *context, const struct sqs_client_answer *answer,
     if (answer->error != 0) {
         if (answer->error != ERR_CANCELED) {
             LOG_WARNING("the queue's attributes could not be read",
-                        LOG_STR("queue", self->queue_url), LOG_ERR("error", answer->error),
-                        LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL));
-            loop_timer_set(self->loop, &self->attributes_retry, now + 30 * NS_PER_S);
+                        LOG_STR("route", route_name(self)), LOG_STR("queue", self->queue_url),
+                        LOG_ERR("error", answer->error), LOG_STR("reason", answer->reason));
+            loop_timer_set(self->loop, &self->attributes_retry, now + self->attributes_pause_ns);
+            self->attributes_pause_ns =
+                mono_min(2 * self->attributes_pause_ns, ATTRIBUTES_PAUSE_MAX_NS);
         }
         return;
     }
@@ -641,6 +657,7 @@ struct source *source_sqs_new(struct loop *loop, struct sqs_client *client, stru
     self->visibility_s = seconds_up(visibility_ns);
     batcher_init(self, &self->deletes, SQS_DELETE_MESSAGE_BATCH);
     batcher_init(self, &self->visibilities, SQS_CHANGE_MESSAGE_VISIBILITY_BATCH);
+    self->attributes_pause_ns = NS_PER_S;
     self->attributes_retry = (struct loop_timer){.callback = on_attributes_retry, .context = self};
     prepare_inputs(self);
     ask_attributes(self);
