@@ -56,6 +56,7 @@ struct delivery_target {
     uint32_t rule_count;
     struct metric *in_flight, *concurrency, *duration, *arrival;
     struct metric *codes[600]; /* by status, made on first use */
+    struct metric *breaker[BREAKER_STATE__COUNT], *breaker_to[BREAKER_STATE__COUNT];
     bool told_unavailable;
     bool told_proxy; /* a response carried Via: said once */
 };
@@ -122,6 +123,8 @@ void instruments_done(struct delivery *d);
 void instruments_limit(struct delivery *d, struct delivery_limit *limit);
 void instruments_target(struct delivery *d, struct delivery_target *target);
 void instruments_route(struct delivery *d, struct delivery_route *route);
+/* flow_ops.breaker */
+void instruments_breaker(void *context, struct target *target);
 void instruments_attempt(const struct message *message, const struct http_result *result,
                          enum outcome outcome, int64_t duration_ns);
 /* After an attempt of the route ended: a gate that its answer shut is logged once and timed. */

@@ -14,6 +14,7 @@
 struct delivery_families {
     struct metric_family *limit_requests, *pace, *window_peak, *guard, *gated;
     struct metric_family *in_flight, *concurrency, *requests, *duration, *arrival;
+    struct metric_family *breaker, *breaker_to;
     struct metric_family *age, *last_success, *paused, *received, *receives, *retries, *settled;
     struct metric_family *throttle_wait, *held, *dead_letters, *destination_sends;
     struct metric_family *lease_remaining, *leases_lost, *handed_back;
@@ -28,6 +29,8 @@ static const double age_bounds[] = {0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 1440
 static const char *const by_limit[] = {"limit", NULL};
 static const char *const by_target[] = {"target", NULL};
 static const char *const by_target_code[] = {"target", "code", NULL};
+static const char *const by_target_state[] = {"target", "state", NULL};
+static const char *const by_target_to[] = {"target", "to", NULL};
 static const char *const by_route[] = {"route", NULL};
 static const char *const by_route_outcome[] = {"route", "outcome", NULL};
 static const char *const by_route_reason[] = {"route", "reason", NULL};
@@ -70,6 +73,11 @@ static void target_families(struct delivery *d, struct delivery_families *f)
         family(d, METRIC_HISTOGRAM, "sluice_target_arrival_seconds",
                "Time from an attempt's permit to the certain arrival of its request.", by_target);
     metric_family_bounds(f->arrival, arrival_bounds, SL_COUNT(arrival_bounds));
+    f->breaker =
+        family(d, METRIC_GAUGE, "sluice_breaker_state",
+               "Circuit breaker state, one series per state, the current one 1.", by_target_state);
+    f->breaker_to = family(d, METRIC_COUNTER, "sluice_breaker_transitions_total",
+                           "Changes of the circuit breaker's state, by the new one.", by_target_to);
 }
 
 static void route_families(struct delivery *d, struct delivery_families *f)
@@ -137,6 +145,16 @@ static void collect_route(struct delivery_route *r)
     }
 }
 
+static void collect_breaker(struct delivery_target *target)
+{
+    const struct breaker *b = flow_target_breaker(target->target);
+
+    for (int state = 0; state < BREAKER_STATE__COUNT; state++) {
+        metric_set(target->breaker[state], b->state == (enum breaker_state)state);
+        metric_set(target->breaker_to[state], (double)b->entered[state]);
+    }
+}
+
 static double gate_seconds(const struct gate_watch *gate, mono_ns now)
 {
     return (double)(gate->before_ns + mono_min(gate->until, now) - gate->from) / (double)NS_PER_S;
@@ -162,6 +180,7 @@ static void collect(void *context)
         struct concurrency *c = flow_target_concurrency(t->target);
         metric_set(t->in_flight, concurrency_used(c, now));
         metric_set(t->concurrency, c->bound);
+        collect_breaker(t);
     }
     LIST_FOR(&d->routes, node)
     {
@@ -211,6 +230,11 @@ void instruments_target(struct delivery *d, struct delivery_target *target)
     target->concurrency = one(d->families->concurrency, target->name);
     target->duration = one(d->families->duration, target->name);
     target->arrival = one(d->families->arrival, target->name);
+    for (int state = 0; state < BREAKER_STATE__COUNT; state++) {
+        const char *name = breaker_state_name((enum breaker_state)state);
+        target->breaker[state] = two(d->families->breaker, target->name, name);
+        target->breaker_to[state] = two(d->families->breaker_to, target->name, name);
+    }
     target->codes[200] = two(d->families->requests, target->name, "200");
 }
 
@@ -314,6 +338,26 @@ void instruments_attempt(const struct message *message, const struct http_result
     metric_observe(target->duration, (double)duration_ns / (double)NS_PER_S);
     if (is_worth_a_line(result, outcome)) {
         attempt_line(message, result, outcome, code);
+    }
+}
+
+void instruments_breaker(void *context, struct target *target)
+{
+    const struct delivery_target *t = flow_target_config(target)->user;
+    const struct breaker *b = flow_target_breaker(target);
+
+    (void)context;
+    if (b->state == BREAKER_OPEN) {
+        LOG_WARNING("the target fails: no calls and no receiving until it is probed",
+                    LOG_STR("target", t->name), LOG_STR("reason", breaker_cause_name(b->cause)),
+                    LOG_I64("calls", b->calls), LOG_I64("failures", b->failures),
+                    LOG_I64("open_ms", (b->until - b->changed_at) / NS_PER_MS));
+    } else if (b->state == BREAKER_HALF_OPEN) {
+        LOG_DEBUG("the target is probed", LOG_STR("target", t->name));
+    } else {
+        LOG_INFO("the target answers again: back to the full pace within seconds",
+                 LOG_STR("target", t->name),
+                 LOG_I64("ramp_ms", (b->ramp_until - b->changed_at) / NS_PER_MS));
     }
 }
 

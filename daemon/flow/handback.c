@@ -46,7 +46,7 @@ void waits_run(struct route *route, uint32_t *budget, mono_ns now)
     const struct target *target = route->config.target;
     struct message *message;
 
-    if (route->draining || target->failures >= target_failing_from(target)) {
+    if (route->draining || health_is_failing(target)) {
         return;
     }
     size_t most = route->source_full ? waits(route) / 2 : WAITS_MAX;

@@ -51,6 +51,9 @@ void message_move(struct message *message, enum message_state to)
     struct route *route = message->route;
 
     SL_ASSERT((legal[message->state] & (1u << to)) != 0);
+    if (list_is_linked(&message->parked)) {
+        retry_unpark(message);
+    }
     if (message->state == MESSAGE_NEW) {
         route->held++;
     } else {

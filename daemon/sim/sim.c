@@ -35,7 +35,12 @@ static struct sim_route *route_of(struct route *route)
 
 static void on_receive(void *context, struct route *route, uint32_t max)
 {
+    struct sim_target *target = route_of(route)->target;
+
     (void)context;
+    if (flow_target_breaker(target->target)->state == BREAKER_OPEN) {
+        target->report.received_open += max;
+    }
     sim_queue_receive(route_of(route)->queue, max);
 }
 
@@ -63,14 +68,25 @@ static void on_message_done(void *context, struct message *message)
     sim_queue_message_done(message);
 }
 
+static void on_breaker(void *context, struct target *target)
+{
+    struct sim_target *t = flow_target_config(target)->user;
+
+    (void)context;
+    t->report.opened += flow_target_breaker(target)->state == BREAKER_OPEN ? 1 : 0;
+}
+
 /* ---- one turn of the loop ---- */
 
 static bool admits(const struct route *route, const struct route_stats *stats, mono_ns now)
 {
     const struct route_config *config = flow_route_config(route);
+    struct concurrency *c = flow_target_concurrency(config->target);
 
-    return !stats->paused &&
-           concurrency_check(flow_target_concurrency(config->target), now).admit &&
+    return !stats->paused && concurrency_check(c, now).admit &&
+           breaker_check(flow_target_breaker(config->target), concurrency_used(c, now), c->bound,
+                         now)
+               .admit &&
            limit_set_check(&config->limits, config->weight, now).admit;
 }
 
@@ -159,6 +175,7 @@ static void flow_boot(struct sim *sim)
         .settle = on_settle,
         .extend = on_extend,
         .message_done = on_message_done,
+        .breaker = on_breaker,
     };
 
     sim->flow = flow_new(&ops, sim, sim->seed + sim->boots);

@@ -212,7 +212,8 @@ static void decide(struct sim_call *call, mono_ns now)
     } else if (call->record->scripted != 0) {
         call->status = call->record->scripted;
         call->work_ns = sim_latency_draw(&config->status_latency, rng);
-    } else if (sim_chance(target->sim, config->fail_share)) {
+    } else if (call->record->sequence < call->record->queue->config.poison ||
+               sim_chance(target->sim, config->fail_share)) {
         call->status = config->fail_status;
         call->work_ns = sim_latency_draw(&config->fail_latency, rng);
     } else {
@@ -272,6 +273,9 @@ static struct sim_call *call_new(struct sim_target *target, struct message *mess
     target->report.forced_calls += message->calls > 1 && call->record->unanswered ? 1 : 0;
     target->report.gated_calls += is_gated(call, target->sim->clock.now) ? 1 : 0;
     call->record->unanswered = false;
+    if (flow_target_breaker(target->target)->state == BREAKER_OPEN) {
+        target->report.calls_open++;
+    }
     if (++target->running > target->report.in_flight_peak) {
         target->report.in_flight_peak = target->running;
     }
@@ -324,6 +328,8 @@ void sim_target_boot(struct sim_target *target)
         .timeout_ns = target->config.timeout_ns,
         .abort_hold_ns = target->config.abort_hold_ns,
         .unclean_start = sim->boots > 0,
+        .breaker = target->config.breaker,
+        .user = target,
     };
 
     target->target = flow_target_add(sim->flow, &config, sim->clock.now);

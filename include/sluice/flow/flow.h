@@ -17,6 +17,7 @@
 #include "sluice/base/rng.h"
 #include "sluice/flow/message.h"
 #include "sluice/flow/outcome.h"
+#include "sluice/limit/breaker.h"
 #include "sluice/limit/concurrency.h"
 #include "sluice/limit/limit.h"
 
@@ -41,13 +42,20 @@ struct flow_ops {
      * settled as message->settle says (LOST comes only here, never through ops->settle); false when
      * flow_free() ends what is still held. */
     void (*message_done)(void *context, struct message *message);
+    /* The state of the target's breaker changed: to be told and counted; no call back into the
+     * flow but to read. */
+    void (*breaker)(void *context, struct target *target);
 };
 
 struct retry_config {      /* terms of Google Cloud Tasks */
     uint32_t max_attempts; /* counted attempts before dead_letter; 0: no bound */
+    int64_t
+        max_retry_duration_ns; /* since the first attempt; 0: no bound. The first bound ends it */
     int64_t min_backoff_ns, max_backoff_ns;
     uint32_t max_doublings;
 };
+/* Upper end of the k-th wait (k from 0): min·2^k, after max_doublings linear, at most max. */
+int64_t retry_backoff_bound_ns(const struct retry_config *retry, uint32_t k);
 
 struct target_config {
     const char *name;
@@ -55,6 +63,8 @@ struct target_config {
     int64_t timeout_ns; /* of one attempt: no call starts with less lease left */
     int64_t abort_hold_ns;
     bool unclean_start;
+    struct breaker_config breaker; /* zeroed: none */
+    void *user;                    /* of the ops' owner */
 };
 
 struct route_config {
@@ -134,6 +144,8 @@ const struct route_config *flow_route_config(const struct route *route);
 /* An answer asked for no call of this route before; a time that has passed: none does. */
 mono_ns flow_route_gated_until(const struct route *route);
 struct concurrency *flow_target_concurrency(struct target *target);
+const struct breaker *flow_target_breaker(const struct target *target);
+const struct target_config *flow_target_config(const struct target *target);
 /* Asserts I4 (each list's members have its state, the sum is the number held) and I2. */
 void flow_check_invariants(const struct flow *flow);
 

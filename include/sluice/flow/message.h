@@ -97,7 +97,8 @@ struct message {
     uint32_t receive_count;
     enum message_state state;
     /* history here */
-    uint32_t attempts; /* counted attempts: those that reached the API and are no throttle */
+    uint32_t attempts; /* counted attempts: those that reached the API, are no throttle, and did not
+                          fail because the target as a whole does */
     uint32_t calls;    /* all attempts started */
     mono_ns
         first_attempt_at; /* MONO_NEVER: none yet; kept over a restart, so also before its start */
@@ -123,6 +124,10 @@ struct message {
     bool extending;              /* ops->extend is outstanding */
     bool lease_wait;             /* BUFFERED until its lease is long enough for a call */
     bool lease_lost;             /* the lease ran out meanwhile */
+    bool repeats;                /* its next call repeats a failed one: takes of the retry budget */
+    uint32_t breaker_generation; /* of the target's breaker when its attempt started */
+    struct list_node parked;     /* WAITING for the retry budget of its target */
+    mono_ns parked_at;
     struct group *group_state;   /* of its group while it is of one */
     struct list_node group_node; /* behind the active one of its group */
 };

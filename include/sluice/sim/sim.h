@@ -56,6 +56,7 @@ struct sim_queue_fault {
 struct sim_target_config {
     uint32_t concurrency;
     int64_t timeout_ns, abort_hold_ns;
+    struct breaker_config breaker;     /* zeroed: none */
     struct sim_latency latency;        /* the API's work, a success */
     struct sim_latency request_delay;  /* until the last byte is at the host */
     struct sim_latency ack_delay;      /* from there until its acknowledgement is seen */
@@ -77,6 +78,7 @@ struct sim_target_config {
 
 struct sim_queue_config {
     uint32_t backlog;     /* there at the start */
+    uint32_t poison;      /* the first so many messages: the target always answers fail_status */
     bool endless;         /* never empty: saturated demand */
     uint32_t burst_count; /* messages of a burst; every burst_every_ns, bursts times */
     uint32_t bursts;
@@ -154,6 +156,9 @@ struct sim_target_report {
     uint32_t in_flight_peak; /* calls running, as sluice sees it */
     uint32_t work_peak;      /* requests the API worked at, also for callers that gave up */
     mono_ns last_success;
+    uint64_t opened;        /* times its breaker opened, over all processes */
+    uint64_t calls_open;    /* started while it was open: none */
+    uint64_t received_open; /* messages asked for while it was open: none */
 };
 void sim_target_report(const struct sim *sim, uint32_t target, struct sim_target_report *ret);
 
