@@ -17,11 +17,13 @@ struct delivery_families {
     struct metric_family *breaker, *breaker_to;
     struct metric_family *age, *last_success, *paused, *received, *receives, *retries, *settled;
     struct metric_family *throttle_wait, *held, *dead_letters, *destination_sends;
+    struct metric_family *lease_remaining, *leases_lost, *handed_back;
 };
 
 static const double duration_bounds[] = {0.005, 0.025, 0.05, 0.1, 0.25, 0.4,
                                          0.6,   1,     2.5,  5,   10,   30};
 static const double arrival_bounds[] = {0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1};
+static const double lease_bounds[] = {1, 5, 10, 30, 60, 120, 300, 900, 3600, 14400, 43200};
 static const double age_bounds[] = {0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400};
 
 static const char *const by_limit[] = {"limit", NULL};
@@ -109,6 +111,20 @@ static void route_families(struct delivery *d, struct delivery_families *f)
                by_route_condition_result);
 }
 
+static void lease_families(struct delivery *d, struct delivery_families *f)
+{
+    f->lease_remaining =
+        family(d, METRIC_HISTOGRAM, "sluice_lease_remaining_seconds",
+               "What was left of a message's lease when its call started.", by_route);
+    metric_family_bounds(f->lease_remaining, lease_bounds, SL_COUNT(lease_bounds));
+    f->leases_lost =
+        family(d, METRIC_COUNTER, "sluice_leases_lost_total",
+               "Messages that became another receiver's while they were held.", by_route);
+    f->handed_back =
+        family(d, METRIC_COUNTER, "sluice_waits_handed_back_total",
+               "Waiting messages handed back: a wait too long, or too many of them.", by_route);
+}
+
 /* Live state is read when somebody scrapes. */
 static void collect_route(struct delivery_route *r)
 {
@@ -118,6 +134,8 @@ static void collect_route(struct delivery_route *r)
     metric_set(r->paused, stats.paused);
     metric_set(r->received, (double)stats.received);
     metric_set(r->retries, (double)stats.retries);
+    metric_set(r->leases_lost, (double)stats.leases_lost);
+    metric_set(r->handed_back, (double)stats.waits_handed_back);
     for (int state = MESSAGE_BUFFERED; state < MESSAGE_STATE__COUNT; state++) {
         metric_set(r->held[state], stats.held[state]);
     }
@@ -176,6 +194,7 @@ void instruments_init(struct delivery *d)
     limit_families(d, d->families);
     target_families(d, d->families);
     route_families(d, d->families);
+    lease_families(d, d->families);
     d->collector = (struct metrics_collector){.collect = collect, .context = d};
     metrics_collector_add(d->metrics, &d->collector);
 }
@@ -228,6 +247,9 @@ void instruments_route(struct delivery *d, struct delivery_route *route)
     route->paused = one(f->paused, route->name);
     route->received = one(f->received, route->name);
     route->retries = one(f->retries, route->name);
+    route->lease_remaining = one(f->lease_remaining, route->name);
+    route->leases_lost = one(f->leases_lost, route->name);
+    route->handed_back = one(f->handed_back, route->name);
     route->receives_ok = two(f->receives, route->name, "messages");
     route->receives_empty = two(f->receives, route->name, "empty");
     route->receives_failed = two(f->receives, route->name, "error");
@@ -283,8 +305,15 @@ static struct metric *code_series(struct delivery_target *target, const struct h
     return target->codes[slot];
 }
 
+/* What is acknowledged, refused or throttled by its status says so in the line of its message or of
+ * its pause. */
+static bool is_worth_a_line(const struct http_result *result, enum outcome outcome)
+{
+    return outcome == OUTCOME_RETRY || (result->error != 0 && outcome != OUTCOME_ACK);
+}
+
 static void attempt_line(const struct message *message, const struct http_result *result,
-                         const char *code)
+                         enum outcome outcome, const char *code)
 {
     const struct delivery_route *route = delivery_route_of(message);
     char trace_id[33];
@@ -292,13 +321,14 @@ static void attempt_line(const struct message *message, const struct http_result
     digest_hex(message->trace.trace_id, sizeof(message->trace.trace_id), trace_id);
     LOG_WARNING("attempt failed", LOG_SLICE("function_request_id", message->id),
                 LOG_STR("route", route->name), LOG_STR("target", route->target->name),
-                LOG_STR("code", code), LOG_STR("reason", result->detail),
-                LOG_BOOL("written", result->written), LOG_I64("calls", message->calls),
-                LOG_STR("trace_id", trace_id));
+                LOG_STR("code", code),
+                LOG_STR("reason", result->error != 0 ? result->detail : NULL),
+                LOG_STR("outcome", outcome_name(outcome)), LOG_BOOL("written", result->written),
+                LOG_I64("calls", message->calls), LOG_STR("trace_id", trace_id));
 }
 
 void instruments_attempt(const struct message *message, const struct http_result *result,
-                         int64_t duration_ns)
+                         enum outcome outcome, int64_t duration_ns)
 {
     struct delivery_target *target = delivery_route_of(message)->target;
     char text[16];
@@ -306,8 +336,8 @@ void instruments_attempt(const struct message *message, const struct http_result
 
     metric_add(code_series(target, result, code), 1);
     metric_observe(target->duration, (double)duration_ns / (double)NS_PER_S);
-    if (result->error != 0) {
-        attempt_line(message, result, code);
+    if (is_worth_a_line(result, outcome)) {
+        attempt_line(message, result, outcome, code);
     }
 }
 

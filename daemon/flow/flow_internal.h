@@ -9,6 +9,7 @@
  *   attempt.c  start and end of a call
  *   health.c   what the ends say about the target: its breaker, whose failure it was
  *   lease.c    extending what is held, losing it
+ *   handback.c waits that are longer, or more, than can be held
  *   settle.c   the way out
  *   receive.c  how many messages to ask for
  *   route.c    a route and its target: making, admission, statistics
@@ -24,11 +25,13 @@
 #include "sluice/limit/budget.h"
 
 #define HELD_MAX           1000u          /* messages of a route outside a call (I8) */
+#define WAITS_MAX          (HELD_MAX / 2) /* of them waiting for a retry, or behind one that does */
 #define HORIZON_NS         (2 * NS_PER_S) /* calls that start within it are worth a receive (I5) */
 #define FAILING_MIN        5u   /* failures in a row of several messages: it is the target */
 #define PARKED_MAX         100u /* retries without a budget: then they are the work (I8) */
 #define RECEIVE_BACKOFF_NS (250 * NS_PER_MS)
 #define SETTLE_BACKOFF_NS  (100 * NS_PER_MS)
+#define SETTLE_LAST_NS     (2 * NS_PER_S)  /* before the lease ends: the last try */
 #define BACKOFF_MAX_NS     (20 * NS_PER_S) /* of receives and settlements that fail */
 
 /* Messages of one MessageGroupId held here: the active one may be called, the others wait (I7). */
@@ -76,6 +79,7 @@ struct route {
     struct map groups;     /* id → struct group */
     struct concurrency share;
     bool has_share, paused, draining;
+    bool source_full;
     /* admission */
     enum limit_reason blocked_by;
     enum limit_reason said_no; /* the last thing that did, also when it no longer does */
@@ -91,7 +95,7 @@ struct route {
     uint32_t receive_failures;
     struct end_rate rate;
     /* totals */
-    uint64_t started, received, retries, leases_lost;
+    uint64_t started, received, retries, leases_lost, waits_handed_back;
     uint64_t settled[SETTLE__COUNT], outcomes[OUTCOME__COUNT];
 };
 
@@ -131,8 +135,6 @@ void message_free(struct message *message);
 bool message_expires(const struct message *message, mono_ns by);
 
 /* ---- retry.c ---- */
-/* Upper end of the k-th wait (k from 0): min·2^k, after max_doublings linear, at most max. */
-int64_t retry_backoff_bound_ns(const struct retry_config *retry, uint32_t k);
 /* Full jitter: uniform in [0, bound]. */
 int64_t retry_backoff_ns(const struct retry_config *retry, uint32_t k, struct rng *rng);
 /* Full jitter of a plain doubling from first up to BACKOFF_MAX_NS. */
@@ -168,12 +170,19 @@ uint32_t health_probes_wanted(const struct route *route);
 /* ---- lease.c ---- */
 void lease_schedule(struct message *message);
 bool lease_suffices(const struct message *message, mono_ns now);
-/* READY → BUFFERED until the lease is extended. */
-void lease_park(struct message *message);
+/* Its lease does not suffice: READY → BUFFERED until it is extended; back to the queue when it
+ * cannot be. */
+void lease_park(struct message *message, mono_ns now);
 void leases_run(struct route *route, uint32_t *budget, mono_ns now);
 
+/* ---- handback.c ---- */
+/* Back to the queue with the rest of its wait as delay. */
+void hand_back(struct message *message, mono_ns now);
+void waits_run(struct route *route, uint32_t *budget, mono_ns now);
+
 /* ---- settle.c ---- */
-/* To SETTLING; the pump tells the queue. */
+/* To SETTLING; the pump tells the queue. What goes back or is lost takes those behind it in its
+ * group along: none of them may be called before it (I7). */
 void settle_begin(struct message *message, enum settle how, int64_t delay_ns, mono_ns now);
 /* Its time has come: tell the queue, or forget what is lost. */
 void settle_run(struct message *message, mono_ns now);

@@ -56,7 +56,7 @@ static bool route_start(struct route *route, mono_ns now)
             attempt_start(message, now);
             return true;
         }
-        lease_park(message);
+        lease_park(message, now);
     }
     return false;
 }
@@ -111,6 +111,7 @@ mono_ns flow_pump(struct flow *flow, uint32_t budget, mono_ns now)
         route->blocked_until = MONO_NEVER;
         leases_run(route, &budget, now);
         drain_run(route, &budget, now);
+        waits_run(route, &budget, now);
         deadlines_run(route, &budget, now);
     }
     LIST_FOR(&flow->targets, node)

@@ -194,6 +194,7 @@ void flow_route_stats(const struct route *route, struct route_stats *ret)
         .received = route->received,
         .retries = route->retries,
         .leases_lost = route->leases_lost,
+        .waits_handed_back = route->waits_handed_back,
     };
     for (int state = 0; state < MESSAGE_STATE__COUNT; state++) {
         ret->held[state] = (uint32_t)route->lists[state].count;

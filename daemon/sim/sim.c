@@ -97,7 +97,8 @@ static bool is_private(enum limit_reason reason)
            reason == LIMIT_REASON_GATE;
 }
 
-static void check_route(struct sim *sim, struct sim_route *route)
+/* Returns how many it holds outside a call. */
+static uint32_t check_route(struct sim *sim, struct sim_route *route)
 {
     struct route_stats stats;
     uint32_t held = 0;
@@ -116,10 +117,7 @@ static void check_route(struct sim *sim, struct sim_route *route)
         SL_ASSERT(is_private(stats.blocked_by) || !admits(route->route, &stats, sim->clock.now) ||
                   route->config.weight > 1 || sim->route_count > 1);
     }
-    sim->turns++;
-    if (held < CHECK_ALL_MAX || sim->turns % CHECK_EVERY == 0) {
-        flow_check_invariants(sim->flow); /* I2, I4 */
-    }
+    return held;
 }
 
 static void on_turn(void *context, mono_ns now)
@@ -131,6 +129,7 @@ static void on_turn(void *context, mono_ns now)
 static void turn(struct sim *sim)
 {
     mono_ns now = sim->clock.now, next, late;
+    uint32_t held = 0;
 
     if (sim_process_at(sim, now) != now) {
         sim_clock_set(&sim->clock, &sim->turn, sim_process_at(sim, now));
@@ -140,7 +139,11 @@ static void turn(struct sim *sim)
         next = flow_pump(sim->flow, TURN_BUDGET, now);
     } while (next <= now);
     for (uint32_t i = 0; i < sim->route_count; i++) {
-        check_route(sim, sim->routes[i]);
+        held += check_route(sim, sim->routes[i]);
+    }
+    sim->turns++;
+    if (held < CHECK_ALL_MAX || sim->turns % CHECK_EVERY == 0) {
+        flow_check_invariants(sim->flow); /* I2, I4 */
     }
     if (next == MONO_NEVER) {
         sim_clock_clear(&sim->clock, &sim->turn);
@@ -342,6 +345,7 @@ static void limits_free(struct sim *sim)
     for (uint32_t i = 0; i < sim->limit_count; i++) {
         limit_free(sim->limits[i]->limit);
         sim->limits[i]->limit = NULL;
+        sim->limits[i]->gate_until = 0;
     }
 }
 
@@ -364,6 +368,7 @@ void sim_kill(struct sim *sim)
         sim_target_boot(sim->targets[i]);
     }
     for (uint32_t i = 0; i < sim->route_count; i++) {
+        sim->routes[i]->gate_until = 0;
         route_boot(sim, sim->routes[i]);
     }
 }

@@ -251,7 +251,7 @@ static void duplicates(void **state)
     kit.limit.limit = kit_limit(50, S);
     kit.target.concurrency = 64;
     kit.queue.backlog = 1000;
-    kit.queue.visibility_ns = 30 * S;
+    kit.queue.visibility_ns = 90 * S;
     kit.queue.duplicate_share = 0.05;
     kit_start(&kit, seed);
     assert_true(sim_run_until_empty(kit.sim, 3600 * S));

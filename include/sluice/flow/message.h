@@ -88,7 +88,9 @@ struct message {
     wall_ms sent_at; /* SentTimestamp */
     mono_ns received_at;
     mono_ns lease_until;   /* ours until then; MONO_NEVER when the source needs no extension */
-    int64_t visibility_ns; /* length of one extension; 0 with MONO_NEVER */
+    mono_ns lease_cap;     /* no extension reaches beyond; MONO_NEVER when the source sets no end */
+    int64_t visibility_ns; /* what one receive or extension lasts; 0 with MONO_NEVER */
+    int64_t extension_ns;  /* of ops->extend: the lease is to end that long from now */
     mono_ns expires_at; /* its queue deletes it soon after, held or not; MONO_NEVER: it does not */
     void *source_data;  /* private to the source (receipt handle …), freed by it at settle */
     void *user;         /* of the ops' owner, freed by it in ops->message_done */
