@@ -248,6 +248,7 @@ static int add_target(struct app *app, const struct target_settings *t, struct e
                                          .connect_timeout_ns = t->connect_timeout_ns,
                                          .abort_hold_ns = t->abort_hold_ns,
                                          .breaker = t->breaker,
+                                         .adaptive = t->adaptive_concurrency,
                                          .headers = headers,
                                          .header_count = t->headers.count,
                                          .rules = rules,

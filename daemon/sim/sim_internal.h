@@ -38,6 +38,8 @@ struct sim_target {
     struct sim_log accepted; /* of its own log */
     size_t accepted_first;
     uint32_t running, working;
+    mono_ns *free_at; /* of each server */
+    uint32_t accepted_now;
     struct sim_target_report report;
 };
 
