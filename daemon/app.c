@@ -248,6 +248,7 @@ static int add_target(struct app *app, const struct target_settings *t, struct e
                                          .connect_timeout_ns = t->connect_timeout_ns,
                                          .abort_hold_ns = t->abort_hold_ns,
                                          .breaker = t->breaker,
+                                         .adaptive = t->adaptive_concurrency,
                                          .headers = headers,
                                          .header_count = t->headers.count,
                                          .rules = rules,
@@ -305,11 +306,11 @@ static int add_destination(struct app *app, const struct destination_settings *t
         }
         *ret = destination_url_new(app->loop, app->destination_client, str_from(to->url));
     } else if (to->queue_index != SETTINGS_NONE) {
-        *ret = destination_queue_new(app->store, str_from(to->queue));
+        *ret = destination_queue_new(app->loop, app->store, str_from(to->queue));
     } else if (to->queue != NULL) {
         error = client_of_queue(app, to->queue, &client, e);
         if (error == 0) {
-            *ret = destination_sqs_new(client, str_from(to->queue));
+            *ret = destination_sqs_new(app->loop, client, str_from(to->queue));
         }
     }
     return error;

@@ -33,6 +33,13 @@ static const struct config_row rows[] = {
      .fallback = "8",
      .unit = "calls",
      .help = "How many calls may be in flight at once."},
+    {.path = "targets.*.adaptive_concurrency",
+     .type = CONFIG_BOOL,
+     .flags = CONFIG_RELOADABLE,
+     TARGET(adaptive_concurrency),
+     .fallback = "false",
+     .help = "Find out below the concurrency how many calls at once the target can take: one more "
+             "while it answers, a tenth fewer when it throttles or a call times out."},
     {.path = "targets.*.timeout",
      .type = CONFIG_DURATION,
      .flags = CONFIG_RELOADABLE,

@@ -314,6 +314,7 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
         .abort_hold_ns = config->abort_hold_ns,
         .unclean_start = d->unclean_start,
         .breaker = config->breaker,
+        .adaptive = config->adaptive,
         .user = target,
     };
     target->target = flow_target_add(d->flow, &target->config, loop_now());

@@ -55,6 +55,7 @@ struct target_settings {
     uint32_t concurrency;
     int64_t timeout_ns, connect_timeout_ns, abort_hold_ns;
     struct breaker_config breaker;
+    bool adaptive_concurrency;
     struct config_map headers; /* of every request; the values are secret */
     SETTINGS_ARRAY(struct outcome_settings) outcomes;
 };
