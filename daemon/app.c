@@ -285,6 +285,9 @@ static int add_route(struct app *app, const struct route_settings *r, struct err
         .weight = r->weight,
         .retry = r->retry,
         .paused = r->paused,
+        .idempotency_key = r->idempotency.key != NULL ? &r->idempotency.parsed : NULL,
+        .idempotency_expires_ns = r->idempotency.expires_after_ns,
+        .at_most_once = r->idempotency.on_unknown == IDEMPOTENCY_DEAD_LETTER,
     };
 
     for (uint32_t i = 0; i < r->limits.count; i++) {
@@ -319,6 +322,7 @@ static int build_delivery(struct app *app, struct error *e)
     app->delivery = delivery_new(&(struct delivery_parts){.loop = app->loop,
                                                           .metrics = app->metrics,
                                                           .client = app->client,
+                                                          .store = app->store,
                                                           .unclean_start = app->unclean_start,
                                                           .seed = seed});
     error = add_limits_and_targets(app, e);

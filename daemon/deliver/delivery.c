@@ -1,5 +1,6 @@
 #include "delivery_internal.h"
 
+#include "sluice/base/fault.h"
 #include "sluice/base/mem.h"
 #include "sluice/net/url.h"
 #include "sluice/runtime/log.h"
@@ -58,12 +59,20 @@ static void on_receive(void *context, struct route *route, uint32_t max)
     r->source->ops->receive(r->source, max);
 }
 
-static void on_settle(void *context, struct message *message, enum settle how, int64_t delay_ns)
+void delivery_settle(struct message *message)
 {
     struct delivery_route *r = delivery_route_of(message);
 
+    r->source->ops->settle(r->source, message, message->settle, message->settle_delay_ns);
+}
+
+static void on_settle(void *context, struct message *message, enum settle how, int64_t delay_ns)
+{
     (void)context;
-    r->source->ops->settle(r->source, message, how, delay_ns);
+    (void)delay_ns;
+    if (!ledger_settle(message, how)) {
+        delivery_settle(message);
+    }
 }
 
 static void on_extend(void *context, struct message *message)
@@ -80,20 +89,11 @@ static void on_message_done(void *context, struct message *message)
 
     (void)context;
     if (message->settled) {
+        (void)FAULT("deliver.settled");
         instruments_settle(r, message, message->settle);
     }
+    ledger_message_done(message);
     r->source->ops->message_done(r->source, message);
-}
-
-static void on_start(void *context, struct message *message)
-{
-    struct delivery_route *r = delivery_route_of(message);
-    mono_ns now = message->attempt_started_at;
-
-    for (uint32_t i = 0; i < r->limit_count; i++) {
-        window_peak_add(&r->limits[i]->peak, message->grant.weight, now);
-    }
-    dispatch_start(context, message);
 }
 
 void source_received(struct source *source, struct message **messages, uint32_t count, int error,
@@ -107,7 +107,7 @@ void source_received(struct source *source, struct message **messages, uint32_t 
                                : r->receives_empty,
                    1);
     }
-    flow_received(source->route, messages, count, error, now);
+    ledger_received(r, messages, count, error, now);
 }
 
 /* ---- the pump ---- */
@@ -146,7 +146,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
 {
     static const struct flow_ops ops = {
         .receive = on_receive,
-        .start = on_start,
+        .start = dispatch_start,
         .settle = on_settle,
         .extend = on_extend,
         .message_done = on_message_done,
@@ -156,8 +156,10 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->loop = parts->loop;
     d->metrics = parts->metrics;
     d->client = parts->client;
+    d->store = parts->store;
     d->unclean_start = parts->unclean_start;
     d->flow = flow_new(&ops, d, parts->seed);
+    map_init(&d->working, WORKING_MAX, parts->seed);
     list_init(&d->limits);
     list_init(&d->targets);
     list_init(&d->routes);
@@ -257,6 +259,16 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
     return 0;
 }
 
+static void route_remember(struct delivery_route *route, const struct delivery_route_config *config)
+{
+    route->may_have_retries = true; /* of an earlier process: the first look-up tells */
+    if (config->idempotency_key != NULL) {
+        route->key = *config->idempotency_key;
+        route->key_expires_ms = config->idempotency_expires_ns / NS_PER_MS;
+        route->at_most_once = config->at_most_once;
+    }
+}
+
 int delivery_route_add(struct delivery *d, const struct delivery_route_config *config,
                        struct error *e)
 {
@@ -268,6 +280,7 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .retry = config->retry,
         .paused = config->paused,
         .has_dead_letter = config->has_dead_letter,
+        .at_most_once = config->at_most_once,
         .user = route,
     };
 
@@ -283,6 +296,7 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         SL_ASSERT(route->limits[i] != NULL);
         flow_config.limits.limits[i] = route->limits[i]->limit;
     }
+    route_remember(route, config);
     route->limit_count = flow_config.limits.count = config->limit_count;
     route->route = flow_route_add(d->flow, &flow_config, loop_now());
     route->source->route = route->route;
@@ -390,5 +404,6 @@ void delivery_free(struct delivery *d)
         free(limit);
     }
     instruments_done(d);
+    map_done(&d->working);
     free(d);
 }

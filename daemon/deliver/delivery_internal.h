@@ -6,12 +6,15 @@
 
 #include "sluice/base/map.h"
 #include "sluice/deliver/delivery.h"
+#include "sluice/deliver/message_key.h"
 #include "sluice/net/http_client.h"
 #include "sluice/net/resolver.h"
+#include "sluice/queue/store.h"
 #include "sluice/sqs/types.h"
 
 #define DELIVERY_NAME_MAX 81
-#define PUMP_BUDGET       256 /* starts and promotions a turn (I9) */
+#define WORKING_MAX       1000000u /* keys of work under way: far beyond what is ever in flight */
+#define PUMP_BUDGET       256      /* starts and promotions a turn (I9) */
 
 /* Highest count of calls started in any window of W, for sluice_window_peak_requests. */
 struct window_peak {
@@ -60,14 +63,57 @@ struct delivery_route {
     struct delivery_limit *limits[LIMIT_SET_MAX];
     uint32_t limit_count;
     bool logged_first; /* cold_start of the next canonical line is false */
+    /* idempotency */
+    struct message_key key; /* kind NONE: off */
+    int64_t key_expires_ms;
+    bool at_most_once;
+    bool keeps_answer; /* records of done work have the answer: somebody wants it again */
+    bool told_keyless; /* a message had no key: said once */
+    struct metric *idempotent_hits;
+    /* records of attempts */
+    bool may_have_retries; /* the file may have some of this route: what comes is looked up */
+    uint64_t retries_noted;
     struct metric *age, *last_success, *paused;
     struct metric *received, *receives_ok, *receives_empty, *receives_failed, *retries;
     struct metric *settled[SETTLE__COUNT], *throttle_wait[LIMIT_REASON__COUNT];
     struct metric *held[MESSAGE_STATE__COUNT];
 };
 
+/*
+ * What the delivery knows of a message beyond the flow: message->user, made when first needed
+ * (parcel_of), freed with the message.
+ */
+struct parcel {
+    /* attempts as the file has them */
+    uint32_t attempts_noted;
+    bool has_retry_record;
+    /* idempotency */
+    bool has_key;
+    uint8_t key[STORE_RECORD_KEY_BYTES];
+    char header[256];  /* Idempotency-Key */
+    bool working;      /* its key is among those that this process works at */
+    bool known_failed; /* the API said that the work is not done, whatever the file says */
+    bool answered;     /* the outcome was ack: the record has to say so before the queue is told */
+    bool finished;     /* it does */
+    /* the answer, of this call or of the one that did the work before; status 0: not kept */
+    int answer_status;
+    char *answer_body; /* owned, NULL: none */
+    size_t answer_len;
+    /* the one record operation that runs */
+    struct message *message;
+    struct store_records op;
+    struct store_record record;
+    struct arena arena;
+    struct loop_timer postponed;
+    void (*begun)(void *context, enum attempt_end end, mono_ns now);
+    void *begun_context;
+};
+
 struct delivery {
     struct loop *loop;
+    struct store *store;
+    struct map working;   /* keys of work under way → struct parcel */
+    bool told_unrecorded; /* records cannot be written: said once */
     struct metrics *metrics;
     struct http_client *client;
     struct flow *flow;
@@ -84,6 +130,31 @@ struct delivery {
 
 /* dispatch.c: flow_ops.start */
 void dispatch_start(void *context, struct message *message);
+/* delivery.c: tells the queue, when all that has to be done before is done */
+void delivery_settle(struct message *message);
+
+/*
+ * ledger.c: what is remembered of messages in the queue file, so that attempts are counted over a
+ * restart and work is not done twice. Nothing here runs when the calls of a route succeed and it
+ * has no idempotency.
+ */
+struct parcel *parcel_of(struct message *message);
+/* Restores what is known of them, then flow_received(), now or later, once. */
+void ledger_received(struct delivery_route *route, struct message **messages, uint32_t count,
+                     int error, mono_ns now);
+/* The work is about to begin: begun() comes once, later: ATTEMPT_CALLED when that is written down
+ * and synced, or why there is to be no call. Routes with a key only. */
+void ledger_begin(struct message *message,
+                  void (*begun)(void *context, enum attempt_end end, mono_ns now), void *context);
+/* It was not called after all. */
+void ledger_withdraw(struct message *message);
+/* After flow_attempt_ended() of a call. */
+void ledger_attempt_ended(struct message *message, const struct attempt_result *facts,
+                          const struct http_result *result);
+/* Before the queue is told. True: delivery_settle() or flow_settled() comes later. */
+bool ledger_settle(struct message *message, enum settle how);
+void ledger_message_done(struct message *message);
+
 /* instruments.c: metrics and the canonical line */
 void instruments_init(struct delivery *d);
 void instruments_done(struct delivery *d);

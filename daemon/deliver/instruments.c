@@ -14,7 +14,7 @@ struct delivery_families {
     struct metric_family *limit_requests, *pace, *window_peak, *guard;
     struct metric_family *in_flight, *concurrency, *requests, *duration, *arrival;
     struct metric_family *age, *last_success, *paused, *received, *receives, *retries, *settled;
-    struct metric_family *throttle_wait, *held;
+    struct metric_family *throttle_wait, *held, *idempotent_hits;
 };
 
 static const double duration_bounds[] = {0.005, 0.025, 0.05, 0.1, 0.25, 0.4,
@@ -87,6 +87,8 @@ static void route_families(struct delivery *d, struct delivery_families *f)
     f->throttle_wait =
         family(d, METRIC_COUNTER, "sluice_throttle_wait_seconds_total",
                "Time that ready messages waited, by what held them.", by_route_reason);
+    f->idempotent_hits = family(d, METRIC_COUNTER, "sluice_idempotent_hits_total",
+                                "Messages whose work was done before: not called again.", by_route);
     f->held = family(d, METRIC_GAUGE, "sluice_messages_held",
                      "Messages held by the route, by state.", by_route_state);
 }
@@ -187,6 +189,9 @@ void instruments_route(struct delivery *d, struct delivery_route *route)
     route->paused = one(f->paused, route->name);
     route->received = one(f->received, route->name);
     route->retries = one(f->retries, route->name);
+    if (route->key.kind != MESSAGE_KEY_NONE) {
+        route->idempotent_hits = one(f->idempotent_hits, route->name);
+    }
     route->receives_ok = two(f->receives, route->name, "messages");
     route->receives_empty = two(f->receives, route->name, "empty");
     route->receives_failed = two(f->receives, route->name, "error");

@@ -189,8 +189,9 @@ static void embedded_settle(struct source *source, struct message *message, enum
                   : how == SETTLE_DEAD_LETTER ? STORE_SETTLE_DEAD_LETTER
                                               : STORE_SETTLE_RELEASE;
     settle->delay_ms = (delay_ns + NS_PER_MS - 1) / NS_PER_MS;
-    /* Not called, or only in vain: refused connections and throttled calls cost nothing (I5). */
-    settle->uncount = how == SETTLE_RELEASE && message->attempts == 0;
+    /* Attempts are counted here, over restarts too: handing back costs no receive, or the waits of
+     * our own retries would use up the queue's max_receives (I5). */
+    settle->uncount = how == SETTLE_RELEASE;
     settle->done = on_settled;
     settle->context = held;
     store_settle(self->store, settle);

@@ -16,12 +16,15 @@
 
 struct delivery;
 struct http_client;
+struct message_key;
 struct sqs_pair;
+struct store;
 
 struct delivery_parts {
     struct loop *loop;
     struct metrics *metrics;
     struct http_client *client; /* for the targets; borrowed */
+    struct store *store;        /* for what is remembered of messages; borrowed */
     bool unclean_start;
     uint64_t seed;
 };
@@ -41,6 +44,9 @@ struct delivery_route_config {
     uint32_t concurrency, weight;
     struct retry_config retry;
     bool paused, has_dead_letter;
+    const struct message_key *idempotency_key; /* copied; NULL: no idempotency */
+    int64_t idempotency_expires_ns;
+    bool at_most_once;     /* idempotency: what may have been done is dead-lettered, not called */
     struct source *source; /* taken */
 };
 
