@@ -155,7 +155,7 @@ static void restore(struct message *message, const struct store_record *record, 
 
     message->attempts = parcel->attempts_noted = record->attempts;
     message->backoffs = record->backoffs;
-    message->first_attempt_at = now - record->age_ms * NS_PER_MS;
+    message->first_attempt_at = now - mono_max(record->age_ms, 0) * NS_PER_MS;
     parcel->has_retry_record = true;
 }
 

@@ -49,7 +49,7 @@ static void permits_give_back(struct message *message, const struct attempt_resu
                               mono_ns now)
 {
     if (result->end != ATTEMPT_CALLED) {
-        limit_grant_refund(&message->grant, now);
+        limit_grant_withdraw(&message->grant, now);
     } else if (result->error == 0 && !result->early) {
         limit_grant_response(&message->grant, result->ended_at, now);
     } else if (result->error != 0 && !result->written) {

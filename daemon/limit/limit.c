@@ -202,6 +202,14 @@ void limit_refund(struct limit *limit, uint32_t weight, mono_ns now)
     }
 }
 
+void limit_withdraw(struct limit *limit, uint32_t weight, mono_ns now)
+{
+    if (!is_bucket(limit)) {
+        pacer_return(&limit->pacer, weight);
+    }
+    limit_refund(limit, weight, now);
+}
+
 void limit_gate(struct limit *limit, mono_ns until)
 {
     limit->gate = mono_max(limit->gate, until);

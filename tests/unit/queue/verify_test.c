@@ -121,6 +121,12 @@ static void test_each_rule(void **state)
         {"INSERT INTO move_tasks VALUES (1, 98, 't', NULL, NULL, 0, 0, 0, 0, 0, NULL)",
          "a move task belongs to queue 98"},
         {"INSERT INTO closings VALUES (98, 0, 0, 0, 0, 0)", "counters belong to queue 98"},
+        {"INSERT INTO records VALUES (7, 'r', 0, x'00', 0, 0, 1, 1, 0, 0, NULL)",
+         "record 7 of route \"r\" has a key of 1 bytes"},
+        {"INSERT INTO records VALUES (7, 'r', 0, zeroblob(16), 0, 2, 1, 1, 0, 0, NULL)",
+         "is of kind 0 in state 2, which does not exist"},
+        {"INSERT INTO records VALUES (7, 'r', 1, zeroblob(16), 0, 0, 0, 0, 0, 0, NULL)",
+         "is of kind 1 in state 0, which does not exist"},
         {"DELETE FROM closings; INSERT INTO closings SELECT id, 1 << 45, 0, 50, 0, 0 FROM queues",
          "queue \"dead\": counters say 50 visible, 0 delayed, 0 in flight; there are 0, 0, 0"},
         {"DELETE FROM closings; INSERT INTO closings SELECT id, 1 << 45, 0, 50, 0, 0 FROM queues"
