@@ -130,6 +130,44 @@ static const struct config_row rows[] = {
      .fallback = "\"call\"",
      .help = "When a call was begun and no answer came (a kill, a broken connection): \"call\" "
              "again, or \"dead_letter\" the message, so that nothing is ever done twice."},
+    {.path = "routes.*.on_success",
+     .type = CONFIG_OBJECT,
+     .help =
+         "Where a record of each message that was delivered is sent, with the target's answer: a "
+         "queue or a URL, one of both."},
+    {.path = "routes.*.on_success.queue",
+     .type = CONFIG_STRING,
+     ROUTE(on_success.queue),
+     .min = 1,
+     .max = 1024,
+     .help = "The name of a queue declared above, or the https:// (http://) URL of an SQS queue.",
+     .example = "\"https://sqs.eu-central-1.amazonaws.com/123456789012/results\""},
+    {.path = "routes.*.on_success.url",
+     .type = CONFIG_STRING,
+     ROUTE(on_success.url),
+     .min = 1,
+     .max = 2048,
+     .help = "A URL that each record is posted to, as JSON; any answer 2xx takes it.",
+     .example = "\"https://example.com/hooks/jobs\""},
+    {.path = "routes.*.on_failure",
+     .type = CONFIG_OBJECT,
+     .help =
+         "Where a record of each message that was given up is sent, with the target's answer: a "
+         "queue or a URL, one of both."},
+    {.path = "routes.*.on_failure.queue",
+     .type = CONFIG_STRING,
+     ROUTE(on_failure.queue),
+     .min = 1,
+     .max = 1024,
+     .help = "The name of a queue declared above, or the https:// (http://) URL of an SQS queue.",
+     .example = "\"https://sqs.eu-central-1.amazonaws.com/123456789012/failures\""},
+    {.path = "routes.*.on_failure.url",
+     .type = CONFIG_STRING,
+     ROUTE(on_failure.url),
+     .min = 1,
+     .max = 2048,
+     .help = "A URL that each record is posted to, as JSON; any answer 2xx takes it.",
+     .example = "\"https://example.com/hooks/jobs\""},
 };
 
 const struct config_rows settings_rows_routes = CONFIG_ROWS(rows);

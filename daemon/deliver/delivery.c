@@ -1,5 +1,7 @@
 #include "delivery_internal.h"
 
+#include "letter.h"
+
 #include "sluice/base/fault.h"
 #include "sluice/base/mem.h"
 #include "sluice/net/url.h"
@@ -49,6 +51,24 @@ struct delivery_route *delivery_route_find(struct delivery *d, const char *name)
     return NULL;
 }
 
+struct parcel *delivery_parcel(struct message *message)
+{
+    if (message->user == NULL) {
+        struct parcel *parcel = MEM_NEW(struct parcel);
+        parcel->message = message;
+        message->user = parcel;
+    }
+    return message->user;
+}
+
+static void parcel_free(struct parcel *parcel)
+{
+    if (parcel != NULL) {
+        letter_free(parcel->letter);
+        free(parcel);
+    }
+}
+
 /* ---- what the flow asks for ---- */
 
 static void on_receive(void *context, struct route *route, uint32_t max)
@@ -59,19 +79,11 @@ static void on_receive(void *context, struct route *route, uint32_t max)
     r->source->ops->receive(r->source, max);
 }
 
-void delivery_settle(struct message *message)
-{
-    struct delivery_route *r = delivery_route_of(message);
-
-    r->source->ops->settle(r->source, message, message->settle, message->settle_delay_ns);
-}
-
 static void on_settle(void *context, struct message *message, enum settle how, int64_t delay_ns)
 {
     (void)context;
-    (void)delay_ns;
     if (!ledger_settle(message, how)) {
-        delivery_settle(message);
+        delivery_settle(message, how, delay_ns);
     }
 }
 
@@ -94,6 +106,7 @@ static void on_message_done(void *context, struct message *message)
     }
     ledger_message_done(message);
     r->source->ops->message_done(r->source, message);
+    parcel_free(message->user);
 }
 
 void source_received(struct source *source, struct message **messages, uint32_t count, int error,
@@ -108,6 +121,27 @@ void source_received(struct source *source, struct message **messages, uint32_t 
                    1);
     }
     ledger_received(r, messages, count, error, now);
+}
+
+/* A destination keeps what is given up as well as a queue does. */
+static bool note_dead_letter(struct delivery_route *r, bool has_dead_letter)
+{
+    bool kept = has_dead_letter || r->destinations[DELIVERY_FAILURE].destination != NULL;
+
+    r->source_has_dead_letter = has_dead_letter;
+    flow_route_dead_letter(r->route, kept);
+    return kept;
+}
+
+void source_dead_letter(struct source *source, bool has_dead_letter)
+{
+    struct delivery_route *r = flow_route_config(source->route)->user;
+
+    if (!note_dead_letter(r, has_dead_letter)) {
+        LOG_WARNING("the queue has no dead-letter queue: what the target refuses for good stays in "
+                    "the queue",
+                    LOG_STR("queue", r->queue));
+    }
 }
 
 /* ---- the pump ---- */
@@ -259,13 +293,22 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
     return 0;
 }
 
-static void route_remember(struct delivery_route *route, const struct delivery_route_config *config)
+static void add_idempotency(struct delivery_route *route,
+                            const struct delivery_route_config *config)
 {
-    route->may_have_retries = true; /* of an earlier process: the first look-up tells */
     if (config->idempotency_key != NULL) {
         route->key = *config->idempotency_key;
         route->key_expires_ms = config->idempotency_expires_ns / NS_PER_MS;
         route->at_most_once = config->at_most_once;
+    }
+}
+
+static void add_destination(struct delivery_route *route, enum delivery_end end,
+                            struct destination *destination)
+{
+    route->destinations[end].destination = destination;
+    if (destination != NULL) {
+        instruments_destination(route, end);
     }
 }
 
@@ -279,7 +322,6 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .weight = config->weight,
         .retry = config->retry,
         .paused = config->paused,
-        .has_dead_letter = config->has_dead_letter,
         .at_most_once = config->at_most_once,
         .user = route,
     };
@@ -296,12 +338,18 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         SL_ASSERT(route->limits[i] != NULL);
         flow_config.limits.limits[i] = route->limits[i]->limit;
     }
-    route_remember(route, config);
+    route->may_have_retries = true; /* of an earlier process: the first look-up tells */
+    add_idempotency(route, config);
     route->limit_count = flow_config.limits.count = config->limit_count;
     route->route = flow_route_add(d->flow, &flow_config, loop_now());
     route->source->route = route->route;
     list_push(&d->routes, &route->node);
     instruments_route(d, route);
+    add_destination(route, DELIVERY_SUCCESS, config->on_success);
+    add_destination(route, DELIVERY_FAILURE, config->on_failure);
+    if (!config->asks_for_dead_letter) {
+        (void)note_dead_letter(route, config->has_dead_letter);
+    }
     (void)e;
     return 0;
 }
@@ -390,6 +438,8 @@ void delivery_free(struct delivery *d)
     {
         struct delivery_route *route = LIST_ENTRY(node, struct delivery_route, node);
         route->source->ops->free(route->source);
+        destination_free(route->destinations[DELIVERY_SUCCESS].destination);
+        destination_free(route->destinations[DELIVERY_FAILURE].destination);
         free(route);
     }
     LIST_FOR(&d->targets, node)

@@ -53,6 +53,15 @@ struct delivery_target {
     bool told_proxy; /* a response carried Via: said once */
 };
 
+/* Where a route sends the records of what was delivered, and of what was given up. */
+enum delivery_end { DELIVERY_SUCCESS, DELIVERY_FAILURE, DELIVERY_END__COUNT };
+
+struct delivery_destination {
+    struct destination *destination; /* NULL: none */
+    uint32_t failures;               /* in a row: the first is logged */
+    struct metric *sent, *failed;
+};
+
 struct delivery_route {
     struct list_node node;
     struct delivery *d;
@@ -62,12 +71,13 @@ struct delivery_route {
     struct delivery_target *target;
     struct delivery_limit *limits[LIMIT_SET_MAX];
     uint32_t limit_count;
-    bool logged_first; /* cold_start of the next canonical line is false */
+    struct delivery_destination destinations[DELIVERY_END__COUNT];
+    bool source_has_dead_letter; /* the queue itself has a dead-letter queue */
+    bool logged_first;           /* cold_start of the next canonical line is false */
     /* idempotency */
     struct message_key key; /* kind NONE: off */
     int64_t key_expires_ms;
     bool at_most_once;
-    bool keeps_answer; /* records of done work have the answer: somebody wants it again */
     bool told_keyless; /* a message had no key: said once */
     struct metric *idempotent_hits;
     /* records of attempts */
@@ -76,14 +86,14 @@ struct delivery_route {
     struct metric *age, *last_success, *paused;
     struct metric *received, *receives_ok, *receives_empty, *receives_failed, *retries;
     struct metric *settled[SETTLE__COUNT], *throttle_wait[LIMIT_REASON__COUNT];
-    struct metric *held[MESSAGE_STATE__COUNT];
+    struct metric *held[MESSAGE_STATE__COUNT], *dead_letters[GIVE_UP__COUNT];
 };
 
-/*
- * What the delivery knows of a message beyond the flow: message->user, made when first needed
- * (parcel_of), freed with the message.
- */
+/* What a message carries besides what the flow knows: message->user. Made when it is first needed,
+ * which for most messages is never. */
 struct parcel {
+    struct message *message;
+    struct letter *letter; /* letter.h; NULL: nothing */
     /* attempts as the file has them */
     uint32_t attempts_noted;
     bool has_retry_record;
@@ -95,12 +105,7 @@ struct parcel {
     bool known_failed; /* the API said that the work is not done, whatever the file says */
     bool answered;     /* the outcome was ack: the record has to say so before the queue is told */
     bool finished;     /* it does */
-    /* the answer, of this call or of the one that did the work before; status 0: not kept */
-    int answer_status;
-    char *answer_body; /* owned, NULL: none */
-    size_t answer_len;
     /* the one record operation that runs */
-    struct message *message;
     struct store_records op;
     struct store_record record;
     struct arena arena;
@@ -108,6 +113,7 @@ struct parcel {
     void (*begun)(void *context, enum attempt_end end, mono_ns now);
     void *begun_context;
 };
+struct parcel *delivery_parcel(struct message *message);
 
 struct delivery {
     struct loop *loop;
@@ -130,15 +136,13 @@ struct delivery {
 
 /* dispatch.c: flow_ops.start */
 void dispatch_start(void *context, struct message *message);
-/* delivery.c: tells the queue, when all that has to be done before is done */
-void delivery_settle(struct message *message);
-
+/* settle.c: flow_ops.settle, and what comes of it */
+void delivery_settle(struct message *message, enum settle how, int64_t delay_ns);
 /*
  * ledger.c: what is remembered of messages in the queue file, so that attempts are counted over a
  * restart and work is not done twice. Nothing here runs when the calls of a route succeed and it
  * has no idempotency.
  */
-struct parcel *parcel_of(struct message *message);
 /* Restores what is known of them, then flow_received(), now or later, once. */
 void ledger_received(struct delivery_route *route, struct message **messages, uint32_t count,
                      int error, mono_ns now);
@@ -149,8 +153,7 @@ void ledger_begin(struct message *message,
 /* It was not called after all. */
 void ledger_withdraw(struct message *message);
 /* After flow_attempt_ended() of a call. */
-void ledger_attempt_ended(struct message *message, const struct attempt_result *facts,
-                          const struct http_result *result);
+void ledger_attempt_ended(struct message *message, const struct attempt_result *facts);
 /* Before the queue is told. True: delivery_settle() or flow_settled() comes later. */
 bool ledger_settle(struct message *message, enum settle how);
 void ledger_message_done(struct message *message);
@@ -161,10 +164,11 @@ void instruments_done(struct delivery *d);
 void instruments_limit(struct delivery *d, struct delivery_limit *limit);
 void instruments_target(struct delivery *d, struct delivery_target *target);
 void instruments_route(struct delivery *d, struct delivery_route *route);
-void instruments_attempt(struct delivery_target *target, const struct http_result *result,
+void instruments_attempt(const struct message *message, const struct http_result *result,
                          int64_t duration_ns);
 void instruments_settle(struct delivery_route *route, const struct message *message,
                         enum settle how);
+void instruments_destination(struct delivery_route *route, enum delivery_end end);
 /* "201", or "connect_error", "timeout" …: the value of the label code. */
 const char *instruments_code(int status, int error, char out[16]);
 

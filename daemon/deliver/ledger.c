@@ -14,6 +14,7 @@
  *                          └─ the process ends, no answer comes: unknown. Called again, or given up
  */
 #include "delivery_internal.h"
+#include "letter.h"
 
 #include "sluice/base/digest.h"
 #include "sluice/base/fault.h"
@@ -26,16 +27,6 @@
 /* No queue keeps a message longer. */
 #define RETRY_EXPIRES_MS INT64_C(1209600000)
 #define KEY_MAX_BYTES    ((size_t)1 << 20)
-
-struct parcel *parcel_of(struct message *message)
-{
-    if (message->user == NULL) {
-        struct parcel *parcel = MEM_NEW(struct parcel);
-        parcel->message = message;
-        message->user = parcel;
-    }
-    return message->user;
-}
 
 /* SHA-256 of a kind and a name, so that no name of one kind is one of another. */
 static void digest_of(char kind, struct str name, uint8_t ret[DIGEST_SHA256_BYTES])
@@ -118,7 +109,7 @@ static void note_attempts(struct message *message)
     if (message->attempts == 0) {
         return;
     }
-    struct parcel *parcel = parcel_of(message);
+    struct parcel *parcel = delivery_parcel(message);
     if (parcel->attempts_noted == message->attempts) {
         return;
     }
@@ -151,7 +142,7 @@ struct lookup {
 
 static void restore(struct message *message, const struct store_record *record, mono_ns now)
 {
-    struct parcel *parcel = parcel_of(message);
+    struct parcel *parcel = delivery_parcel(message);
 
     message->attempts = parcel->attempts_noted = record->attempts;
     message->backoffs = record->backoffs;
@@ -303,30 +294,26 @@ static void working_remove(struct delivery_route *route, struct parcel *parcel)
     }
 }
 
-static void keep_answer(struct parcel *parcel, int status, struct str body)
-{
-    free(parcel->answer_body);
-    parcel->answer_body = NULL;
-    parcel->answer_len = 0;
-    parcel->answer_status = status;
-    if (body.ptr != NULL && body.len <= STORE_ANSWER_MAX_BYTES) {
-        parcel->answer_body = mem_dup(body.ptr, body.len);
-        parcel->answer_len = body.len;
-    }
-}
-
 static struct store_record work_record(const struct delivery_route *route,
                                        const struct parcel *parcel, enum store_work state)
 {
-    struct store_record record = {.kind = STORE_RECORD_WORK,
-                                  .expires_in_ms = route->key_expires_ms,
-                                  .state = state,
-                                  .status = parcel->answer_status,
-                                  .answer = STR_NONE};
+    struct store_record record = {
+        .kind = STORE_RECORD_WORK, .expires_in_ms = route->key_expires_ms, .state = state};
 
     memcpy(record.key, parcel->key, sizeof(record.key));
-    if (parcel->answer_body != NULL) {
-        record.answer = (struct str){parcel->answer_body, parcel->answer_len};
+    return record;
+}
+
+/* With the answer where a destination wants it again, should the message come again. */
+static struct store_record done_record(const struct delivery_route *route,
+                                       const struct parcel *parcel)
+{
+    struct store_record record = work_record(route, parcel, STORE_WORK_DONE);
+    const struct letter *letter = parcel->letter;
+
+    record.status = parcel->message->last_status;
+    if (letter != NULL && route->destinations[DELIVERY_SUCCESS].destination != NULL) {
+        record.answer = (struct str){letter->answer, letter->answer_len};
     }
     return record;
 }
@@ -349,11 +336,9 @@ static void work_submit(struct delivery_route *route, struct parcel *parcel,
 static void done_before(struct delivery_route *route, struct parcel *parcel)
 {
     char trace_id[33];
-    const struct message *message = parcel->message;
+    struct message *message = parcel->message;
 
-    if (route->keeps_answer) {
-        keep_answer(parcel, parcel->record.status, parcel->record.answer);
-    }
+    letter_restore(message, parcel->record.status, parcel->record.answer);
     parcel->answered = parcel->finished = true;
     digest_hex(message->trace.trace_id, sizeof(message->trace.trace_id), trace_id);
     metric_add(route->idempotent_hits, 1);
@@ -419,7 +404,7 @@ void ledger_begin(struct message *message,
                   void (*begun)(void *context, enum attempt_end end, mono_ns now), void *context)
 {
     struct delivery_route *route = delivery_route_of(message);
-    struct parcel *parcel = parcel_of(message);
+    struct parcel *parcel = delivery_parcel(message);
 
     int refused = FAULT("deliver.begin") ? ERR_FULL : 0; /* as the file would */
     find_key(route, parcel);
@@ -447,7 +432,7 @@ static void forget_work(struct delivery_route *route, struct parcel *parcel)
 void ledger_withdraw(struct message *message)
 {
     struct delivery_route *route = delivery_route_of(message);
-    struct parcel *parcel = parcel_of(message);
+    struct parcel *parcel = delivery_parcel(message);
 
     working_remove(route, parcel);
     if (route->at_most_once) {
@@ -457,8 +442,7 @@ void ledger_withdraw(struct message *message)
 
 /* ---- work: done ---- */
 
-void ledger_attempt_ended(struct message *message, const struct attempt_result *facts,
-                          const struct http_result *result)
+void ledger_attempt_ended(struct message *message, const struct attempt_result *facts)
 {
     struct delivery_route *route = delivery_route_of(message);
     bool acked = message->state == MESSAGE_SETTLING && message->settle == SETTLE_ACK;
@@ -466,13 +450,10 @@ void ledger_attempt_ended(struct message *message, const struct attempt_result *
     if (message->state == MESSAGE_WAITING) {
         note_attempts(message);
     }
-    if (acked && route->keeps_answer) {
-        keep_answer(parcel_of(message), result->status, result->body);
-    }
     if (route->key.kind == MESSAGE_KEY_NONE) {
         return;
     }
-    struct parcel *parcel = parcel_of(message);
+    struct parcel *parcel = delivery_parcel(message);
     if (acked) {
         parcel->answered = true; /* and still at work, until the queue is told */
         return;
@@ -496,7 +477,7 @@ static void on_finished(void *context, struct store_records *op)
     }
     parcel->finished = true;
     (void)FAULT("deliver.finished");
-    delivery_settle(message);
+    delivery_settle(message, message->settle, message->settle_delay_ns);
 }
 
 bool ledger_settle(struct message *message, enum settle how)
@@ -510,7 +491,7 @@ bool ledger_settle(struct message *message, enum settle how)
     if (how != SETTLE_ACK || parcel == NULL || !parcel->answered || parcel->finished) {
         return false;
     }
-    parcel->record = work_record(route, parcel, STORE_WORK_DONE);
+    parcel->record = done_record(route, parcel);
     work_submit(route, parcel, STORE_RECORDS_PUT, on_finished);
     return true;
 }
@@ -533,9 +514,7 @@ static void remember_at_the_end(struct delivery_route *route, struct message *me
         forget_attempts(message);
     }
     if (parcel->answered && !parcel->finished) { /* its lease ran out first: it comes again */
-        parcel->answer_status = 0;
-        free(parcel->answer_body);
-        parcel->answer_body = NULL; /* a note keeps no memory but its own */
+        /* Without the answer: a note keeps no memory but its own. */
         const struct store_record record = work_record(route, parcel, STORE_WORK_DONE);
         note(route, STORE_RECORDS_PUT, &record);
     }
@@ -548,12 +527,7 @@ void ledger_message_done(struct message *message)
     if (message->settled) {
         remember_at_the_end(route, message);
     }
-    struct parcel *parcel = message->user;
-    if (parcel == NULL) {
-        return;
+    if (message->user != NULL) {
+        working_remove(route, message->user);
     }
-    working_remove(route, parcel);
-    free(parcel->answer_body);
-    free(parcel);
-    message->user = NULL;
 }

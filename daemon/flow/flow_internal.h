@@ -113,6 +113,8 @@ SL_MUST_CHECK int group_join(struct message *message, mono_ns now);
 /* The message goes its last way; the next of its group may be called. */
 void group_leave(struct message *message, mono_ns now);
 void message_free(struct message *message);
+/* Its queue deletes it by then, and there is a place where it would be kept. */
+bool message_expires(const struct message *message, mono_ns by);
 
 /* ---- retry.c ---- */
 /* Upper end of the k-th wait (k from 0): min·2^k, after max_doublings linear, at most max. */
@@ -124,6 +126,8 @@ int64_t backoff_ns(int64_t first_ns, uint32_t k, struct rng *rng);
 
 /* ---- attempt.c ---- */
 void attempt_start(struct message *message, mono_ns now);
+/* To the dead-letter queue; where there is none it is handed back, and not lost. */
+void give_up(struct message *message, enum give_up why, mono_ns now);
 
 /* ---- lease.c ---- */
 void lease_schedule(struct message *message);

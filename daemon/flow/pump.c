@@ -43,6 +43,9 @@ static bool route_start(struct route *route, mono_ns now)
         struct message *message = LIST_ENTRY(node, struct message, node);
         struct limit_verdict verdict = route_admit(route, now);
         if (!verdict.admit) {
+            if (verdict.reason == LIMIT_REASON_CLAIM) {
+                limit_set_want(&route->config.limits, route->config.weight, now);
+            }
             route->blocked_by = route->said_no = verdict.reason;
             route->blocked_until = mono_max(verdict.at, now + 1);
             if (route->config.weight > 1) {

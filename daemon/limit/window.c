@@ -96,6 +96,15 @@ void window_resize(struct window *window, uint32_t permits, int64_t hold_ns)
     trim(window);
 }
 
+void window_restore(struct window *window, uint64_t units, mono_ns at)
+{
+    uint32_t weight = units < window->permits ? (uint32_t)units : window->permits;
+    if (weight > 0) {
+        window_take(window, weight);
+        window_return(window, weight, at);
+    }
+}
+
 uint32_t window_free_permits(const struct window *window, mono_ns now)
 {
     mono_ns next;

@@ -9,6 +9,7 @@
 
 #include "sluice/base/err.h"
 #include "sluice/base/json.h"
+#include "sluice/deliver/destinations.h"
 #include "sluice/deliver/source.h"
 #include "sluice/flow/flow.h"
 #include "sluice/runtime/loop.h"
@@ -43,11 +44,14 @@ struct delivery_route_config {
     uint32_t limit_count;
     uint32_t concurrency, weight;
     struct retry_config retry;
-    bool paused, has_dead_letter;
-    const struct message_key *idempotency_key; /* copied; NULL: no idempotency */
+    bool paused;
+    bool has_dead_letter;                        /* the queue has a dead-letter queue */
+    bool asks_for_dead_letter;                   /* that is not known yet: the source will say */
+    struct source *source;                       /* taken */
+    struct destination *on_success, *on_failure; /* taken; NULL: none */
+    const struct message_key *idempotency_key;   /* copied; NULL: no idempotency */
     int64_t idempotency_expires_ns;
-    bool at_most_once;     /* idempotency: what may have been done is dead-lettered, not called */
-    struct source *source; /* taken */
+    bool at_most_once; /* idempotency: what may have been done is dead-lettered, not called */
 };
 
 struct delivery *delivery_new(const struct delivery_parts *parts);
