@@ -125,6 +125,22 @@ def test_one_call_for_messages_of_one_order():
     assert len([line for line in daemon.lines() if "has no idempotency key" in line.get("message", "")]) == 1, "said once"
 
 
+def test_a_destination_hears_of_work_that_was_done_before():
+    """The process ends after the call and before its record is sent: the answer is kept with what is done."""
+    api = ScriptedApi(lambda *_: b'HTTP/1.1 201 Created\r\nContent-Length: 8\r\n\r\n{"id":7}')
+    settings = setup(MESSAGE_ID)
+    settings["queues"]["results"] = {}
+    settings["routes"]["createjob"]["on_success"] = {"queue": "results"}
+    daemon = Daemon(settings, build=DEBUG_BUILD, env={"SLUICE_FAULT": "deliver.finished=kill"})
+    send_jobs(9324, "jobs", 1)
+    wait_until(lambda: daemon.process.poll() is not None, 20, "the end before the record is sent")
+    daemon = Daemon(settings, build=DEBUG_BUILD)
+    wait_until(lambda: drained() and queue_counts(9324, "results")[0] == 1, 20, "the record")
+    record = json.loads(daemon.sqs("ReceiveMessage", QueueUrl="results")["Messages"][0]["Body"])
+    assert (record["responseContext"]["statusCode"], record["responsePayload"]) == (201, {"id": 7}), record
+    assert len(api.requests) == 1
+
+
 def test_failures_are_called_again_and_broken_connections_are_not():
     """At most once: an answer that says no is known; no answer is not."""
     def answer(api, _, request):
