@@ -1,8 +1,11 @@
 """What is remembered of messages: attempts over a restart (I5), work that is not done twice. Kills at every point between
 the beginning of a call and the end of its message, and exactly what the target saw of it."""
 import json
+import os
+import random
 
-from support import DEBUG_BUILD, Daemon, MockApi, ScriptedApi, config, queue_counts, send_jobs, wait_until
+from support import DEBUG_BUILD, Daemon, MockApi, ScriptedApi, config, figure, queue_counts, send_jobs, wait_until
+from test_sqs_source import ScriptedSqs, scripted_message
 
 OK = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
 RETRY = {"max_attempts": 1000, "min_backoff": "50ms", "max_backoff": "200ms"}
@@ -70,6 +73,34 @@ def test_kills_at_most_once():
                   "deliver.finished": (1, 0), "deliver.settled": (1, 0)}, ONCE)
 
 
+def test_kills_at_random_at_most_once():
+    """I3 and never twice, wherever kills fall while a backlog drains: everything was done once or is a dead letter."""
+    seed = int(os.environ.get("SLUICE_SEED", random.randrange(1 << 30)))
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    kills = 5
+    api = MockApi("--latency", "10ms:1", "--seed", "3")
+    daemon = Daemon(setup(ONCE, concurrency=16))
+    daemon.cli("route", "pause", "createjob")
+    ids = send_jobs(9324, "jobs", 100 * kills)
+    daemon.cli("route", "resume", "createjob")
+    for kill in range(kills):
+        target = 100 * kill + rng.randrange(10, 90)
+        wait_until(lambda: api.stats()["arrivals"] >= target or drained(), 30, f"{target} arrivals")
+        daemon.kill()
+        daemon = Daemon(setup(ONCE, concurrency=16))
+    wait_until(drained, 60, "all drained")
+    dead = set()
+    while len(dead) < queue_counts(9324, "jobs-dlq")[0] + queue_counts(9324, "jobs-dlq")[1]:
+        got = daemon.sqs("ReceiveMessage", QueueUrl="jobs-dlq", MaxNumberOfMessages=10, VisibilityTimeout=600)
+        dead |= {m["MessageId"] for m in got.get("Messages", [])}
+    seen = [i for _, i, _ in api.arrivals()]
+    figure(f"{kills} kills at most once: {len(seen)} calls, {len(dead)} dead letters of {len(ids)}")
+    assert len(seen) == len(set(seen)), "called twice"
+    assert set(seen) | dead == set(ids), "I3: lost"
+    assert 0 < len(dead) <= 16 * kills, "what a kill leaves unknown, and no more"
+
+
 def test_kills_of_a_consumer_of_sqs():
     """The same over the SQS protocol: what was done but not deleted comes again, and is deleted without a call."""
     api = ScriptedApi(lambda *_: OK)
@@ -90,6 +121,29 @@ def test_kills_of_a_consumer_of_sqs():
         consumer.kill()  # its long poll would be waited for
     assert seen == {"deliver.finished": (1, 2), "deliver.answered": (2, 2)}, f"(calls, receives): {seen}"
     assert queue_counts(9324, "jobs-dlq") == (0, 0, 0)
+
+
+def test_a_deletion_that_is_lost():
+    """SQS never takes the deletion and gives the message out again: it is deleted without a second call."""
+    queue = ScriptedSqs([scripted_message(1)])
+    api = ScriptedApi(lambda *_: OK)
+
+    def lose(body):
+        if body["Entries"][0]["ReceiptHandle"] != "handle-1":
+            return None
+        if queue.count("DeleteMessageBatch") == 1:
+            queue.messages.append(dict(scripted_message(1), ReceiptHandle="handle-1b"))
+        return {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
+
+    queue.faults["DeleteMessageBatch"] = lose
+    settings = setup(MESSAGE_ID, "http://127.0.0.1:9424/000000000000/jobs", timeout="1s")
+    settings["queues"] = {}
+    daemon = Daemon(settings, env={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
+                                   "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_REGION": "us-east-1"})
+    wait_until(lambda: delivered(daemon), 30, "acknowledged")
+    assert queue.deleted == ["handle-1b"] and len(api.requests) == 1
+    assert daemon.metric('sluice_idempotent_hits_total{route="createjob"}') == 1
+    assert delivered(daemon, "lost"), "the first copy's lease ran out"
 
 
 def test_one_call_for_messages_of_one_order():
