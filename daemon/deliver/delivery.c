@@ -259,6 +259,15 @@ static void copy_headers(struct delivery_target *target,
     target->header_count = config->header_count;
 }
 
+static void copy_rules(struct delivery_target *target, const struct delivery_target_config *config)
+{
+    target->rules = MEM_NEW_ARRAY(config->rule_count + 1, struct outcome_rule);
+    for (uint32_t i = 0; i < config->rule_count; i++) {
+        target->rules[i] = config->rules[i];
+    }
+    target->rule_count = config->rule_count;
+}
+
 int delivery_target_add(struct delivery *d, const struct delivery_target_config *config,
                         struct error *e)
 {
@@ -275,6 +284,7 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
     target->url = mem_dup(config->url, strlen(config->url));
     target->connect_timeout_ns = config->connect_timeout_ns;
     copy_headers(target, config);
+    copy_rules(target, config);
     target->config = (struct target_config){
         .name = target->name,
         .concurrency = config->concurrency,
@@ -423,6 +433,7 @@ static void target_free(struct delivery_target *target)
         free((char *)(uintptr_t)target->headers[i].value.ptr);
     }
     free(target->headers);
+    free(target->rules);
     free(target->url);
     free(target);
 }

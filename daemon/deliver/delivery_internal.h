@@ -7,6 +7,7 @@
 #include "sluice/base/map.h"
 #include "sluice/deliver/delivery.h"
 #include "sluice/deliver/message_key.h"
+#include "sluice/flow/gate_headers.h"
 #include "sluice/net/http_client.h"
 #include "sluice/net/resolver.h"
 #include "sluice/queue/store.h"
@@ -28,12 +29,19 @@ void window_peak_done(struct window_peak *peak);
 /* A start of that weight at now. */
 void window_peak_add(struct window_peak *peak, uint32_t weight, mono_ns now);
 
+/* How long a gate was shut, for sluice_limit_gated_seconds_total. */
+struct gate_watch {
+    mono_ns from, until; /* the last time it was shut */
+    int64_t before_ns;   /* all times before that */
+};
+
 struct delivery_limit {
     struct list_node node;
     char name[DELIVERY_NAME_MAX];
     struct limit *limit;
     struct window_peak peak;
-    struct metric *requests, *pace, *window_peak, *guard;
+    struct gate_watch gate;
+    struct metric *requests, *pace, *window_peak, *guard, *gated;
 };
 
 struct delivery_target {
@@ -47,6 +55,8 @@ struct delivery_target {
     struct resolver_entry *resolver;
     struct http_header *headers; /* configured ones, strings owned */
     uint32_t header_count;
+    struct outcome_rule *rules; /* owned */
+    uint32_t rule_count;
     struct metric *in_flight, *concurrency, *duration, *arrival;
     struct metric *codes[600]; /* by status, made on first use */
     bool told_unavailable;
@@ -73,6 +83,7 @@ struct delivery_route {
     uint32_t limit_count;
     struct delivery_destination destinations[DELIVERY_END__COUNT];
     bool source_has_dead_letter; /* the queue itself has a dead-letter queue */
+    mono_ns told_gate;           /* the end of the gate that the log knows */
     bool logged_first;           /* cold_start of the next canonical line is false */
     /* idempotency */
     struct message_key key; /* kind NONE: off */
@@ -166,6 +177,8 @@ void instruments_target(struct delivery *d, struct delivery_target *target);
 void instruments_route(struct delivery *d, struct delivery_route *route);
 void instruments_attempt(const struct message *message, const struct http_result *result,
                          int64_t duration_ns);
+/* After an attempt of the route ended: a gate that its answer shut is logged once and timed. */
+void instruments_gate(struct delivery_route *route, const struct gate_advice *advice, mono_ns now);
 void instruments_settle(struct delivery_route *route, const struct message *message,
                         enum settle how);
 void instruments_destination(struct delivery_route *route, enum delivery_end end);

@@ -122,6 +122,11 @@ void bucket_resize(struct bucket *bucket, const struct limit_config *config, int
     stamps_reserve(&bucket->lost, config->burst);
 }
 
+void bucket_drain(struct bucket *bucket, mono_ns at)
+{
+    bucket->tat = mono_max(bucket->tat, mono_add(at, (bucket->burst - 1) * bucket->interval_ns));
+}
+
 uint32_t bucket_free_permits(struct bucket *bucket, mono_ns now)
 {
     settle_lost(bucket, now);

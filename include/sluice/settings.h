@@ -12,6 +12,7 @@
 #include "sluice/base/str.h"
 #include "sluice/deliver/message_key.h"
 #include "sluice/flow/flow.h"
+#include "sluice/flow/outcome_rules.h"
 #include "sluice/limit/limit.h"
 #include "sluice/runtime/config.h"
 #include "sluice/runtime/log.h"
@@ -32,12 +33,27 @@ struct limit_settings {
     int64_t max_flight_ns;
 };
 
+struct outcome_settings {
+    struct config_strings status, error;
+    char *header, *body, *value;
+    enum outcome outcome;
+    struct outcome_rule rule; /* resolved */
+};
+
+/* A typed view on struct config_array: the same layout. */
+#define SETTINGS_ARRAY(type)                                                                       \
+    struct {                                                                                       \
+        type *items;                                                                               \
+        uint32_t count;                                                                            \
+    }
+
 struct target_settings {
     char *name;
     char *url; /* http:// or https://, absolute */
     uint32_t concurrency;
     int64_t timeout_ns, connect_timeout_ns, abort_hold_ns;
     struct config_map headers; /* of every request; the values are secret */
+    SETTINGS_ARRAY(struct outcome_settings) outcomes;
 };
 
 /* What something of a FIFO queue is counted for: deduplication_scope and fifo_throughput_limit. */
@@ -100,13 +116,6 @@ struct access_key_settings {
     /* What its holder may do, both at once: patterns of names. */
     struct config_strings actions, queues;
 };
-
-/* A typed view on struct config_array: the same layout. */
-#define SETTINGS_ARRAY(type)                                                                       \
-    struct {                                                                                       \
-        type *items;                                                                               \
-        uint32_t count;                                                                            \
-    }
 
 struct settings {
     SETTINGS_ARRAY(struct limit_settings) limits;

@@ -12,6 +12,7 @@
 #include "sluice/deliver/destinations.h"
 #include "sluice/deliver/source.h"
 #include "sluice/flow/flow.h"
+#include "sluice/flow/outcome_rules.h"
 #include "sluice/runtime/loop.h"
 #include "sluice/runtime/metrics.h"
 
@@ -36,6 +37,8 @@ struct delivery_target_config {
     int64_t timeout_ns, connect_timeout_ns, abort_hold_ns;
     const struct sqs_pair *headers; /* more request headers, copied */
     uint32_t header_count;
+    const struct outcome_rule *rules; /* copied */
+    uint32_t rule_count;
 };
 
 struct delivery_route_config {
