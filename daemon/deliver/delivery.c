@@ -184,6 +184,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
         .settle = on_settle,
         .extend = on_extend,
         .message_done = on_message_done,
+        .breaker = instruments_breaker,
     };
     struct delivery *d = MEM_NEW(struct delivery);
 
@@ -291,6 +292,8 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
         .timeout_ns = config->timeout_ns,
         .abort_hold_ns = config->abort_hold_ns,
         .unclean_start = d->unclean_start,
+        .breaker = config->breaker,
+        .user = target,
     };
     target->target = flow_target_add(d->flow, &target->config, loop_now());
     flow_target_available(target->target, false); /* until its name is known */

@@ -121,7 +121,7 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
     }
     letter_keep(message, result);
     doubt_addresses(target, result);
-    instruments_attempt(message, result, now - message->attempt_started_at);
+    instruments_attempt(message, result, outcome_of(&facts), now - message->attempt_started_at);
     target->d->attempts_running--;
     free(attempt);
     flow_attempt_ended(message, &facts, now);
@@ -137,8 +137,9 @@ static void on_done(void *context, const struct http_result *result, mono_ns now
 static void on_refused(void *context, mono_ns now)
 {
     struct attempt *attempt = context;
-    const struct http_result result = {.error = attempt->error, .ended_at = now};
+    struct http_result result = {.error = attempt->error, .ended_at = now};
 
+    str_copy(result.detail, sizeof(result.detail), str_from(err_text(attempt->error)));
     attempt_end(attempt, &result, now);
 }
 
@@ -221,9 +222,14 @@ static void note_peaks(const struct delivery_route *route, const struct message 
 
 static void call(struct attempt *attempt)
 {
-    struct delivery_route *route = delivery_route_of(attempt->message);
+    const struct message *message = attempt->message;
+    struct delivery_route *route = delivery_route_of(message);
 
-    note_peaks(route, attempt->message);
+    if (message->lease_until != MONO_NEVER) {
+        metric_observe(route->lease_remaining,
+                       (double)(message->lease_until - loop_now()) / (double)NS_PER_S);
+    }
+    note_peaks(route, message);
     submit(attempt, route->d->client);
     if (attempt->error != 0) {
         /* The contract of flow_ops: never complete before start returned. */

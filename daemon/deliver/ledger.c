@@ -101,18 +101,32 @@ static struct store_record retry_record(const struct message *message)
     return record;
 }
 
-/* A message that was tried leaves, or waits: with what it has used of its attempts. */
-static void note_attempts(struct message *message)
+/* Is there more to know than the file does? While it waits here, only what would be lost with the
+ * process and matters: an attempt that counts, or the first that failed. When it leaves, all. */
+static bool is_news(const struct message *message, bool leaves)
+{
+    static const struct parcel none;
+    const struct parcel *parcel = message->user != NULL ? message->user : &none;
+
+    if (message->attempts != parcel->attempts_noted) {
+        return true;
+    }
+    if (!leaves) {
+        return message->backoffs > 0 && !parcel->has_retry_record;
+    }
+    return message->backoffs != parcel->backoffs_noted ||
+           (message->calls > 0 && !parcel->has_retry_record);
+}
+
+/* A message that was tried waits, or leaves: with what it has used of its attempts. */
+static void note_attempts(struct message *message, bool leaves)
 {
     struct delivery_route *route = delivery_route_of(message);
 
-    if (message->attempts == 0) {
+    if (!is_news(message, leaves)) {
         return;
     }
     struct parcel *parcel = delivery_parcel(message);
-    if (parcel->attempts_noted == message->attempts) {
-        return;
-    }
     mono_ns first = message->first_attempt_at == MONO_NEVER ? message->attempt_started_at
                                                             : message->first_attempt_at;
     struct store_record record = retry_record(message);
@@ -120,6 +134,7 @@ static void note_attempts(struct message *message)
     record.backoffs = message->backoffs;
     record.age_ms = mono_max(loop_now() - first, 0) / NS_PER_MS;
     parcel->attempts_noted = message->attempts;
+    parcel->backoffs_noted = message->backoffs;
     parcel->has_retry_record = true;
     route->may_have_retries = true;
     route->retries_noted++;
@@ -145,7 +160,7 @@ static void restore(struct message *message, const struct store_record *record, 
     struct parcel *parcel = delivery_parcel(message);
 
     message->attempts = parcel->attempts_noted = record->attempts;
-    message->backoffs = record->backoffs;
+    message->backoffs = parcel->backoffs_noted = record->backoffs;
     message->first_attempt_at = now - mono_max(record->age_ms, 0) * NS_PER_MS;
     parcel->has_retry_record = true;
 }
@@ -448,7 +463,7 @@ void ledger_attempt_ended(struct message *message, const struct attempt_result *
     bool acked = message->state == MESSAGE_SETTLING && message->settle == SETTLE_ACK;
 
     if (message->state == MESSAGE_WAITING) {
-        note_attempts(message);
+        note_attempts(message, false);
     }
     if (route->key.kind == MESSAGE_KEY_NONE) {
         return;
@@ -486,7 +501,7 @@ bool ledger_settle(struct message *message, enum settle how)
     struct parcel *parcel = message->user;
 
     if (how == SETTLE_RELEASE) {
-        note_attempts(message); /* first, so that whoever receives it next finds them */
+        note_attempts(message, true); /* first, so that whoever receives it next finds them */
     }
     if (how != SETTLE_ACK || parcel == NULL || !parcel->answered || parcel->finished) {
         return false;
@@ -504,7 +519,7 @@ static void remember_at_the_end(struct delivery_route *route, struct message *me
     bool is_over = message->settle == SETTLE_ACK || message->settle == SETTLE_DEAD_LETTER;
 
     if (!is_over) {
-        note_attempts(message);
+        note_attempts(message, true);
         parcel = message->user;
     }
     if (parcel == NULL) {

@@ -13,7 +13,7 @@ static void deadlines_run(struct route *route, uint32_t *budget, mono_ns now)
         (*budget)--;
         if (message->state == MESSAGE_WAITING) {
             heap_remove(&route->deadlines, first);
-            message_make_ready(message, now);
+            retry_due(message, now);
         } else {
             settle_run(message, now);
         }
@@ -37,10 +37,9 @@ static void drain_run(struct route *route, uint32_t *budget, mono_ns now)
 /* Starts the route's first ready message if everything says yes. */
 static bool route_start(struct route *route, mono_ns now)
 {
-    struct list_node *node;
+    struct message *message;
 
-    while ((node = list_first(&route->lists[MESSAGE_READY])) != NULL) {
-        struct message *message = LIST_ENTRY(node, struct message, node);
+    while ((message = health_candidate(route)) != NULL) {
         struct limit_verdict verdict = route_admit(route, now);
         if (!verdict.admit) {
             if (verdict.reason == LIMIT_REASON_CLAIM) {
@@ -57,7 +56,7 @@ static bool route_start(struct route *route, mono_ns now)
             attempt_start(message, now);
             return true;
         }
-        lease_park(message);
+        lease_park(message, now);
     }
     return false;
 }
@@ -112,9 +111,20 @@ mono_ns flow_pump(struct flow *flow, uint32_t budget, mono_ns now)
         route->blocked_until = MONO_NEVER;
         leases_run(route, &budget, now);
         drain_run(route, &budget, now);
+        waits_run(route, &budget, now);
         deadlines_run(route, &budget, now);
     }
+    LIST_FOR(&flow->targets, node)
+    {
+        struct target *target = LIST_ENTRY(node, struct target, node);
+        next = mono_min(next, health_run(target, now));
+        retries_run(target, &budget, now);
+    }
     starts_run(flow, &budget, now);
+    LIST_FOR(&flow->targets, node)
+    {
+        next = mono_min(next, retries_deadline(LIST_ENTRY(node, struct target, node), now));
+    }
     for (uint32_t i = 0; i < flow->route_count; i++) {
         next = mono_min(next, receive_run(flow->routes[i], now));
         next = mono_min(next, route_deadline(flow->routes[i]));

@@ -26,6 +26,7 @@ struct sim_limit {
     struct sim_limit_config config;
     struct limit *limit; /* NULL when measured only */
     struct sim_log host, app;
+    mono_ns gate_until; /* Retry-After, as the process has seen it */
 };
 
 struct sim_target {
@@ -53,7 +54,9 @@ struct sim_record {
     uint32_t group, generation, references; /* messages and calls that know it */
     uint32_t receive_count, deliveries;
     mono_ns sent_at;
+    int scripted; /* the status of every answer; 0: none */
     bool called, acked;
+    bool unanswered; /* the last call did it and was not answered */
     char id[24], group_id[16];
 };
 
@@ -91,6 +94,7 @@ struct sim_route {
     struct sim_queue *queue;
     struct sim_target *target;
     char name[16];
+    mono_ns gate_until;
 };
 
 /* What a message of the flow knows: its receipt handle, and its running settlement. */
@@ -103,7 +107,8 @@ struct sim_handle {
     int64_t delay_ns;
     struct sim_event settle, settled, extend, extended;
     int settle_error, extend_error;
-    mono_ns lease_until;
+    mono_ns lease_until, lease_cap;
+    int64_t extension_ns;
     uint32_t running; /* events that still need this */
 };
 

@@ -76,7 +76,9 @@ struct limit_config {
     XX(CONCURRENCY, "concurrency") /* K calls in flight */                                         \
     XX(ROUTE_CONCURRENCY, "route_concurrency") /* the route's share of K */                        \
     XX(PAUSED, "paused")                       /* the route is paused */                           \
-    XX(UNAVAILABLE, "unavailable") /* the target cannot be called: its name does not resolve */
+    XX(UNAVAILABLE, "unavailable")   /* the target cannot be called: its name does not resolve */  \
+    XX(BREAKER, "breaker")           /* the target fails, or has just come back */                 \
+    XX(RETRY_BUDGET, "retry_budget") /* too many calls would repeat failed ones */
 
 enum limit_reason {
 #define XX(name, text) LIMIT_REASON_##name,

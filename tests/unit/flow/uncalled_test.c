@@ -62,9 +62,16 @@ static void pump(struct bench *b)
 /* One message, whose attempt has started. */
 static void begin(struct bench *b, bool at_most_once, int64_t visibility_ns)
 {
-    static const struct flow_ops ops = {on_receive, on_start, on_settle, on_extend,
-                                        on_message_done};
-    const struct target_config target = {.name = "t", .concurrency = 1, .timeout_ns = 10 * S};
+    static const struct flow_ops ops = {.receive = on_receive,
+                                        .start = on_start,
+                                        .settle = on_settle,
+                                        .extend = on_extend,
+                                        .message_done = on_message_done};
+    const struct target_config target = {
+        .name = "t",
+        .concurrency = 1,
+        .timeout_ns = 10 * S,
+        .breaker = {.enabled = true, .failure_percent = 50, .max_open_ns = S}};
     const struct limit_config limit = {
         .requests = 1, .per_ns = 50 * S, .max_flight_ns = S, .pace = true};
     struct route_config route = {
@@ -187,6 +194,28 @@ static void broken_calls_at_most_once(void **state)
     }
 }
 
+/* The breaker waits for the end of a probe: one that was no call is none. */
+static void a_probe_that_was_no_call(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    begin(&b, false, 0);
+    for (uint32_t i = 1; i <= BREAKER_UNREACHED; i++) {
+        assert_int_equal(b.starts, i);
+        end(&b, (struct attempt_result){.error = ERR_CONNECT});
+        b.now += 100 * S;
+        pump(&b);
+        pump(&b); /* open, then half open */
+    }
+    assert_int_equal(b.starts, BREAKER_UNREACHED + 1);
+    end(&b, (struct attempt_result){.end = ATTEMPT_POSTPONED, .retry_after = b.now + S});
+    b.now += 100 * S;
+    pump(&b);
+    assert_int_equal(b.starts, BREAKER_UNREACHED + 2);
+    done(&b);
+}
+
 /* Its lease ran out while the call was prepared: another receiver has it. */
 static void lease_lost_before_the_call(void **state)
 {
@@ -213,6 +242,7 @@ int main(void)
         cmocka_unit_test(postponed_waits_and_counts_nothing),
         cmocka_unit_test(unknown_is_given_up),
         cmocka_unit_test(broken_calls_at_most_once),
+        cmocka_unit_test(a_probe_that_was_no_call),
         cmocka_unit_test(lease_lost_before_the_call),
     };
     return cmocka_run_group_tests_name("uncalled", tests, NULL, NULL);
