@@ -283,6 +283,8 @@ static int add_route(struct app *app, const struct route_settings *r, struct err
         .limit_count = r->limits.count,
         .concurrency = r->concurrency,
         .weight = r->weight,
+        .share = r->share,
+        .priority = r->priority,
         .retry = r->retry,
         .paused = r->paused,
     };

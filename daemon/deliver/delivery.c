@@ -265,6 +265,8 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .name = route->name,
         .concurrency = config->concurrency,
         .weight = config->weight,
+        .share = config->share,
+        .priority = config->priority,
         .retry = config->retry,
         .paused = config->paused,
         .has_dead_letter = config->has_dead_letter,

@@ -8,6 +8,7 @@
  *   lease.c    extending what is held, losing it
  *   settle.c   the way out
  *   receive.c  how many messages to ask for
+ *   share.c    whose turn it is among routes that share a limit or a target
  *   route.c    a route and its target: making, admission, statistics
  *   pump.c     one turn
  */
@@ -51,7 +52,7 @@ struct end_rate {
 };
 
 struct route {
-    struct list_node node; /* flow->order */
+    struct heap_node turn; /* flow->turns of its priority, by service; while it may start */
     struct flow *flow;
     struct route_config config;
     char *name;                              /* config.name */
@@ -68,11 +69,20 @@ struct route {
     mono_ns blocked_until;
     mono_ns accounted_at;
     int64_t throttle_wait_ns[LIMIT_REASON__COUNT];
+    /* sharing: see share.c */
+    bool contends;          /* has ready messages, and nothing of its own says no */
+    const void *waits_for;  /* the limit or target that did; NULL: none, as far as it is known */
+    int64_t service;        /* permits taken, divided by its share */
+    int64_t stride;         /* what a call adds to it */
+    int64_t stride_max;     /* of it and its sharers */
+    struct route **sharers; /* the other routes with a limit or the target in common */
+    uint32_t sharer_count;
     /* the gate of throttled answers */
     mono_ns gate_until, gate_set_at;
     uint32_t gate_failures;
     /* receiving */
     bool receiving;
+    bool answered;      /* a receive of it has ended */
     mono_ns receive_at; /* after a failure: not before */
     uint32_t receive_failures;
     struct end_rate rate;
@@ -94,7 +104,7 @@ struct flow {
     struct rng rng;
     mono_ns now; /* the newest time seen */
     struct list targets;
-    struct list order; /* routes, the one that started longest ago first */
+    struct heap turns[ROUTE_PRIORITY_MAX + 1]; /* routes that may start, in the current pump */
     struct route **routes;
     uint32_t route_count;
     struct reservation *reservations; /* LIMIT_SET_MAX a route; of the current pump */
@@ -145,7 +155,21 @@ double end_rate_per_second(const struct end_rate *rate, mono_ns now);
 mono_ns receive_run(struct route *route, mono_ns now);
 uint32_t target_failing_from(const struct target *target);
 
+/* ---- share.c ---- */
+/* Before the route is one of flow->routes. */
+void share_init(struct route *route);
+void share_done(struct route *route);
+/* Whether it waits for what it shares, as of now. */
+void share_contend(struct route *route, bool contends);
+/* A call of the route started. */
+void share_charge(struct route *route);
+/* Permits of the limit that the route can expect to get a second. */
+double share_pace_per_second(const struct route *route, const struct limit *limit, mono_ns now);
+
 /* ---- route.c ---- */
+/* What concerns this route alone, and leaves all that it shares to the others. */
+struct limit_verdict route_admit_own(struct route *route, mono_ns now);
+/* All of it; sets route->waits_for. */
 struct limit_verdict route_admit(struct route *route, mono_ns now);
 void route_reserve(struct route *route, mono_ns now);
 /* Books the waiting since the last call to what said no. */

@@ -34,6 +34,12 @@ static void drain_run(struct route *route, uint32_t *budget, mono_ns now)
     }
 }
 
+static void route_block(struct route *route, struct limit_verdict verdict, mono_ns now)
+{
+    route->blocked_by = route->said_no = verdict.reason;
+    route->blocked_until = mono_max(verdict.at, now + 1);
+}
+
 /* Starts the route's first ready message if everything says yes. */
 static bool route_start(struct route *route, mono_ns now)
 {
@@ -43,8 +49,7 @@ static bool route_start(struct route *route, mono_ns now)
         struct message *message = LIST_ENTRY(node, struct message, node);
         struct limit_verdict verdict = route_admit(route, now);
         if (!verdict.admit) {
-            route->blocked_by = route->said_no = verdict.reason;
-            route->blocked_until = mono_max(verdict.at, now + 1);
+            route_block(route, verdict, now);
             if (route->config.weight > 1) {
                 route_reserve(route, now);
             }
@@ -59,27 +64,50 @@ static bool route_start(struct route *route, mono_ns now)
     return false;
 }
 
+/* Who takes part in this turn, of those with something to call. */
+static void turns_gather(struct flow *flow, mono_ns now)
+{
+    for (uint32_t i = 0; i < flow->route_count; i++) {
+        struct route *route = flow->routes[i];
+        struct heap *turns = &flow->turns[route->config.priority];
+        struct limit_verdict verdict = {.admit = false, .reason = LIMIT_REASON_NONE};
+        if (route->lists[MESSAGE_READY].count > 0) {
+            verdict = route_admit_own(route, now);
+            if (!verdict.admit) {
+                route_block(route, verdict, now);
+            }
+        }
+        share_contend(route, verdict.admit);
+        if (verdict.admit) {
+            heap_set(turns, &route->turn, route->service);
+        } else {
+            heap_remove(turns, &route->turn);
+        }
+    }
+}
+
 /*
- * The route that started longest ago comes first, so routes that share a limit or a target take
- * turns whatever the others do. A start only takes: a route found blocked stays so for this turn,
- * hence one walk, in which a route that started goes to the end and is met again.
+ * The highest priority first, and in it the route with the least service. A start only takes: a
+ * route found blocked stays so for this turn and is left out.
  */
 static void starts_run(struct flow *flow, uint32_t *budget, mono_ns now)
 {
-    struct list_node *end = &flow->order.head;
-    struct list_node *node = end->next;
+    struct heap_node *first;
 
     flow->reservation_count = 0;
-    while (node != end && *budget > 0) {
-        struct route *route = LIST_ENTRY(node, struct route, node);
-        struct list_node *next = node->next;
-        if (route_start(route, now)) {
-            (*budget)--;
-            list_remove(&flow->order, node);
-            list_push(&flow->order, node);
-            next = next == end ? node : next;
+    turns_gather(flow, now);
+    for (uint32_t priority = ROUTE_PRIORITY_MAX + 1; priority-- > 0;) {
+        struct heap *turns = &flow->turns[priority];
+        while (*budget > 0 && (first = heap_first(turns)) != NULL) {
+            struct route *route = SL_CONTAINER_OF(first, struct route, turn);
+            if (route_start(route, now)) {
+                (*budget)--;
+                share_charge(route);
+                heap_set(turns, &route->turn, route->service);
+            } else {
+                heap_remove(turns, &route->turn);
+            }
         }
-        node = next;
     }
 }
 

@@ -42,26 +42,6 @@ uint32_t target_failing_from(const struct target *target)
     return bound > FAILING_MIN ? bound : FAILING_MIN;
 }
 
-/* Routes with something to call that share this limit, this one among them. */
-static uint32_t sharers(const struct route *route, const struct limit *limit)
-{
-    uint32_t count = 1;
-
-    for (uint32_t i = 0; i < route->flow->route_count; i++) {
-        const struct route *other = route->flow->routes[i];
-        if (other == route || other->held == 0 || other->paused) {
-            continue;
-        }
-        for (uint32_t j = 0; j < other->config.limits.count; j++) {
-            if (other->config.limits.limits[j] == limit) {
-                count++;
-                break;
-            }
-        }
-    }
-    return count;
-}
-
 /* Calls that can be expected to start within the horizon: 1 … HELD_MAX. */
 static uint32_t receive_goal(const struct route *route, mono_ns now)
 {
@@ -75,8 +55,8 @@ static uint32_t receive_goal(const struct route *route, mono_ns now)
     }
     goal = goal > slots ? goal : slots;
     for (uint32_t i = 0; i < set->count; i++) {
-        double pace = limit_pace_per_second(set->limits[i]) * horizon_s / route->config.weight /
-                      sharers(route, set->limits[i]);
+        double pace =
+            share_pace_per_second(route, set->limits[i], now) * horizon_s / route->config.weight;
         goal = pace < goal ? pace : goal;
     }
     if (!(goal > 1)) {
@@ -197,6 +177,7 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
     now = flow_time(route->flow, now);
     SL_ASSERT(route->receiving);
     route->receiving = false;
+    route->answered = true;
     for (uint32_t i = 0; i < count; i++) {
         struct message *message = messages[i];
         SL_ASSERT(message->route == route && message->state == MESSAGE_NEW);

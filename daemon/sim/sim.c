@@ -214,6 +214,8 @@ static void route_boot(struct sim *sim, struct sim_route *route)
         .target = route->target->target,
         .concurrency = route->config.concurrency,
         .weight = route->config.weight,
+        .share = route->config.share,
+        .priority = route->config.priority,
         .retry = route->config.retry,
         .paused = route->config.paused,
         .has_dead_letter = route->config.has_dead_letter,

@@ -63,7 +63,7 @@ struct route_settings {
     char *target;
     struct config_strings limits; /* names */
     uint32_t concurrency;         /* 0: all of the target's */
-    uint32_t weight;
+    uint32_t weight, share, priority;
     bool paused;
     int64_t visibility_ns; /* of a message held from SQS; resolved: above the target's timeout */
     struct retry_config retry;

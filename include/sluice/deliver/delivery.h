@@ -38,7 +38,7 @@ struct delivery_route_config {
     const char *name, *queue, *target; /* queue: for logs and metrics */
     const char *limits[LIMIT_SET_MAX];
     uint32_t limit_count;
-    uint32_t concurrency, weight;
+    uint32_t concurrency, weight, share, priority;
     struct retry_config retry;
     bool paused, has_dead_letter;
     struct source *source; /* taken */

@@ -57,12 +57,17 @@ struct target_config {
     bool unclean_start;
 };
 
+#define ROUTE_PRIORITY_MAX 9u
+#define ROUTE_SHARE_MAX    1000u
+
 struct route_config {
     const char *name;
     struct target *target;
     struct limit_set limits;
     uint32_t concurrency; /* share of the target's; 0: all of it */
     uint32_t weight;      /* permits a call takes; >= 1 */
+    uint32_t share;       /* of a limit (or target) that it shares, beside the others'; >= 1 */
+    uint32_t priority;    /* 0 … ROUTE_PRIORITY_MAX: higher ones take what they can first */
     struct retry_config retry;
     bool paused;
     bool has_dead_letter; /* false: dead_letter becomes a release with max_backoff, nothing is lost

@@ -86,7 +86,7 @@ struct sim_route_config {
     uint32_t queue, target;
     uint32_t limits[LIMIT_SET_MAX];
     uint32_t limit_count;
-    uint32_t concurrency, weight;
+    uint32_t concurrency, weight, share, priority;
     struct retry_config retry;
     bool has_dead_letter, paused;
 };

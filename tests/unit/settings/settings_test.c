@@ -205,6 +205,8 @@ static void test_design_example(void **state)
     assert_int_equal(route->limits.count, 1);
     assert_int_equal(route->limit_index[0], 0);
     assert_int_equal(route->weight, 1);
+    assert_int_equal(route->share, 1);
+    assert_int_equal(route->priority, 0);
     assert_int_equal(route->retry.max_attempts, 20);
     assert_true(route->retry.min_backoff_ns == NS_PER_S);
     assert_true(route->retry.max_backoff_ns == 120 * NS_PER_S);
@@ -228,6 +230,8 @@ static void test_resolved(void **state)
     assert_false(s->queues.items[1].implied);
     assert_int_equal(s->queues.items[0].delay_s, 5);
     assert_int_equal(s->routes.items[0].limit_index[1], 1);
+    assert_int_equal(s->routes.items[0].share, 3);
+    assert_int_equal(s->routes.items[0].priority, 9);
     assert_true(s->routes.items[0].paused);
     assert_int_equal(s->routes.items[0].retry.max_attempts, 0);
     assert_int_equal(s->routes.items[1].queue_index, SETTINGS_NONE);
