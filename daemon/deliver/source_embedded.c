@@ -28,6 +28,7 @@ struct batch {
 struct held {
     struct batch *batch;
     struct message *message;
+    struct sqs_attributes attributes;
     struct store_settle settle;
 };
 
@@ -81,10 +82,12 @@ static struct message *message_from(struct batch *batch, const struct store_held
 
     data->batch = batch;
     data->message = message;
+    data->attributes = held->attributes;
     data->settle.row_id = held->row_id;
     message->source_data = data;
     message->id = held->message_id;
     message->body = held->body;
+    message->tenant = held->group_id;
     /* On a standard queue a group id is a tenant's name and orders nothing. */
     message->group = str_ends_with(batch->hold.queue, STR(".fifo")) ? held->group_id : STR_NONE;
     message->trace = trace_of(held);
@@ -200,6 +203,13 @@ static void embedded_extend(struct source *source, struct message *message)
     SL_ASSERT(!"a held message has no lease to extend");
 }
 
+static const struct sqs_attributes *embedded_attributes(const struct message *message)
+{
+    const struct held *held = message->source_data;
+
+    return &held->attributes;
+}
+
 static void embedded_message_done(struct source *source, struct message *message)
 {
     struct held *held = message->source_data;
@@ -232,6 +242,7 @@ struct source *source_embedded_new(struct store *store, struct str queue)
         .cancel_receive = embedded_cancel_receive,
         .settle = embedded_settle,
         .extend = embedded_extend,
+        .attributes = embedded_attributes,
         .message_done = embedded_message_done,
         .flush = embedded_flush,
         .free = embedded_free,

@@ -139,9 +139,9 @@ static struct message *message_from(struct sqs_source *self, struct batch_memory
     message->source_data = lease;
     message->id = received->message_id;
     message->body = received->body;
-    message->group = str_ends_with(str_from(self->queue_url), STR(".fifo"))
-                         ? system_attribute(received, "MessageGroupId")
-                         : STR_NONE;
+    message->tenant = system_attribute(received, "MessageGroupId");
+    message->group =
+        str_ends_with(str_from(self->queue_url), STR(".fifo")) ? message->tenant : STR_NONE;
     message->trace = trace_of(received);
     message->sent_at = system_number(received, "SentTimestamp", loop_wall());
     message->receive_count = (uint32_t)system_number(received, "ApproximateReceiveCount", 1);
@@ -421,6 +421,13 @@ static void sqs_extend(struct source *source, struct message *message)
     batcher_add(&self->visibilities, lease);
 }
 
+static const struct sqs_attributes *sqs_attributes(const struct message *message)
+{
+    const struct lease *lease = message->source_data;
+
+    return &lease->received->attributes;
+}
+
 static void sqs_message_done(struct source *source, struct message *message)
 {
     struct lease *lease = message->source_data;
@@ -544,6 +551,7 @@ struct source *source_sqs_new(struct loop *loop, struct sqs_client *client, stru
         .cancel_receive = sqs_cancel_receive,
         .settle = sqs_settle,
         .extend = sqs_extend,
+        .attributes = sqs_attributes,
         .message_done = sqs_message_done,
         .flush = sqs_flush,
         .free = sqs_free,

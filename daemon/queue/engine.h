@@ -45,6 +45,7 @@ struct engine {
     int64_t next_space;
     int64_t next_expiry;    /* lower bound over all queues */
     int64_t next_forget;    /* what is remembered for five minutes: the first of it is over then */
+    int64_t next_record;    /* the first of what routes remember is over then (lower bound) */
     int64_t next_task;      /* lease time of the next step of a move task (lower bound) */
     int64_t clock_stored;   /* lease time in the file */
     int64_t changes_before; /* rows changed when the transaction began */
@@ -75,6 +76,7 @@ SL_MUST_CHECK int engine_run(struct engine *engine, struct store_request *reques
 SL_MUST_CHECK int engine_hold(struct engine *engine, struct store_hold *hold);
 SL_MUST_CHECK int engine_settle(struct engine *engine, struct store_settle *settle);
 SL_MUST_CHECK int engine_peek(struct engine *engine, struct store_peek *peek);
+SL_MUST_CHECK int engine_records(struct engine *engine, struct store_records *records);
 
 /* How long a receive that found nothing may wait, and where. 0: answer now. */
 int64_t engine_wait_seconds(struct engine *engine, const struct store_request *request,

@@ -294,8 +294,9 @@ int engine_sweep(struct engine *engine)
         next = queue->state.next_expiry < next ? queue->state.next_expiry : next;
     }
     rc = rc != 0 ? rc : engine_recent_forget(engine);
+    rc = rc != 0 ? rc : engine_records_forget(engine);
     if (rc == 0) {
-        engine->next_expiry = earlier(next, engine->next_forget);
+        engine->next_expiry = earlier(earlier(next, engine->next_forget), engine->next_record);
     }
     return rc;
 }

@@ -6,7 +6,7 @@
  * engine_pick.c: of which messages, engine_answer.c: what their receivers see; engine_peek.c:
  * looking without receiving; engine_handles.c: delete and visibility; engine_expire.c: retention,
  * dead letters, emptying; engine_group.c: FIFO groups and tenants; engine_recent.c: what is
- * remembered for five minutes.
+ * remembered for five minutes; engine_records.c: what routes remember.
  */
 #ifndef SLUICE_QUEUE_ENGINE_INTERNAL_H
 #define SLUICE_QUEUE_ENGINE_INTERNAL_H
@@ -130,6 +130,10 @@ SL_MUST_CHECK int engine_recent_replace(struct engine *engine, const struct queu
                                         const uint8_t *key, struct str payload);
 /* Some of what is over; sets next_forget. */
 SL_MUST_CHECK int engine_recent_forget(struct engine *engine);
+
+/* ---- what routes remember: engine_records.c ---- */
+/* Some of what is over; sets next_record. */
+SL_MUST_CHECK int engine_records_forget(struct engine *engine);
 
 /* ---- move tasks: engine_tasks.c ---- */
 /* The queue's task, if it has one, is stepped when it is due. */

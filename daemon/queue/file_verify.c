@@ -50,6 +50,11 @@ static const char *const rules[] = {
     " FROM queue_tags WHERE queue_id NOT IN (SELECT id FROM queues)" EACH_MAX,
     "SELECT printf('a move task belongs to queue %d, which does not exist', queue_id)"
     " FROM move_tasks WHERE queue_id NOT IN (SELECT id FROM queues)" EACH_MAX,
+    "SELECT printf('record %d of route \"%s\" has a key of %d bytes', id, route, length(key))"
+    " FROM records WHERE length(key) <> 16" EACH_MAX,
+    "SELECT printf('record %d of route \"%s\" is of kind %d in state %d, which does not exist', id,"
+    " route, kind, state) FROM records WHERE kind NOT IN (0, 1) OR state NOT IN (0, 1, 2)"
+    " OR (kind = 1) <> (state <> 0)" EACH_MAX,
     "SELECT printf('counters belong to queue %d, which does not exist', queue_id)"
     " FROM closings WHERE queue_id NOT IN (SELECT id FROM queues)" EACH_MAX,
     "SELECT printf('queue \"%s\": counters say %d visible, %d delayed, %d in flight; there are"

@@ -109,8 +109,12 @@ const char schema_create_pragmas[] = "PRAGMA page_size = 8192;"
     ") STRICT;"
 
 /*
- * records: what a route knows of a message, or of a key from its body, beyond the message's own
- * row. key: 16 bytes of SHA-256; times are wall clock. attempts and first_at: of the retry plan.
+ * records: what a route remembers beyond a message's own row, by kind (enum store_record_kind): how
+ * often a message was tried, or that the work a key names was begun or is done.
+ *   key         16 bytes of SHA-256
+ *   expires_at  lease clock, as is first_at
+ *   state       enum store_work; attempts, backoffs, first_at: of the retry plan
+ *   status, answer  of the call that did the work, where somebody will want them again
  *
  * quotas: permits of a limit whose window is longer than a process may live, by (sub-)window;
  * claimed before they are used, so that a crash can waste some but never give one twice.
@@ -119,15 +123,17 @@ const char schema_create_pragmas[] = "PRAGMA page_size = 8192;"
     "CREATE TABLE records ("                                                                       \
     " id INTEGER PRIMARY KEY,"                                                                     \
     " route TEXT NOT NULL,"                                                                        \
+    " kind INTEGER NOT NULL,"                                                                      \
     " key BLOB NOT NULL,"                                                                          \
+    " expires_at INTEGER NOT NULL,"                                                                \
     " state INTEGER NOT NULL,"                                                                     \
     " attempts INTEGER NOT NULL,"                                                                  \
+    " backoffs INTEGER NOT NULL,"                                                                  \
     " first_at INTEGER NOT NULL,"                                                                  \
-    " expires_at INTEGER NOT NULL,"                                                                \
-    " message_id TEXT NOT NULL,"                                                                   \
+    " status INTEGER NOT NULL,"                                                                    \
     " answer BLOB"                                                                                 \
     ") STRICT;"                                                                                    \
-    "CREATE UNIQUE INDEX records_key ON records (route, key);"                                     \
+    "CREATE UNIQUE INDEX records_key ON records (route, kind, key);"                               \
     "CREATE INDEX records_expiry ON records (expires_at);"                                         \
     "CREATE TABLE quotas ("                                                                        \
     " name TEXT NOT NULL,"                                                                         \

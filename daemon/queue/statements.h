@@ -131,7 +131,21 @@
        "UPDATE messages SET id = ?2, lane = ?3, visible_at = ?4, enqueued_at = ?5, source = ?6,"   \
        " token = ?7, group_key = ?8, deduplication_id = ?9, message_id = ?10, sent_at = ?11,"      \
        " receive_count = 0 WHERE id = ?1")                                                         \
-    XX(MESSAGE_DELETE, "DELETE FROM messages WHERE id = ?1")
+    XX(MESSAGE_DELETE, "DELETE FROM messages WHERE id = ?1")                                       \
+    XX(RECORD_GET, "SELECT expires_at, state, attempts, backoffs, first_at, status, answer"        \
+                   " FROM records WHERE route = ?1 AND kind = ?2 AND key = ?3")                    \
+    XX(RECORD_ANY, "SELECT 1 FROM records WHERE route = ?1 AND kind = ?2 LIMIT 1")                 \
+    XX(RECORD_PUT,                                                                                 \
+       "INSERT INTO records (route, kind, key, expires_at, state, attempts, backoffs, first_at,"   \
+       " status, answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"                         \
+       " ON CONFLICT (route, kind, key) DO UPDATE SET expires_at = excluded.expires_at,"           \
+       " state = excluded.state, attempts = excluded.attempts, backoffs = excluded.backoffs,"      \
+       " first_at = excluded.first_at, status = excluded.status, answer = excluded.answer")        \
+    XX(RECORD_DELETE, "DELETE FROM records WHERE route = ?1 AND kind = ?2 AND key = ?3")           \
+    XX(RECORD_FIRST, "SELECT expires_at FROM records WHERE expires_at > ?1"                        \
+                     " ORDER BY expires_at LIMIT 1")                                               \
+    XX(RECORD_SWEEP, "DELETE FROM records WHERE id IN (SELECT id FROM records"                     \
+                     " WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)")
 
 enum statement {
 #define XX(name, sql) STATEMENT_##name,

@@ -20,6 +20,9 @@ static void op_complete(struct store_op *op)
     } else if (op->kind == OP_PEEK) {
         struct store_peek *peek = SL_CONTAINER_OF(op, struct store_peek, op);
         peek->done(peek->context, peek);
+    } else if (op->kind == OP_RECORDS) {
+        struct store_records *records = SL_CONTAINER_OF(op, struct store_records, op);
+        records->done(records->context, records);
     } else {
         struct store_settle *settle = SL_CONTAINER_OF(op, struct store_settle, op);
         settle->done(settle->context, settle);
@@ -62,6 +65,8 @@ static void refuse_closed(struct store *store, struct store_op *op)
         SL_CONTAINER_OF(op, struct store_hold, op)->error = ERR_CLOSED;
     } else if (op->kind == OP_PEEK) {
         SL_CONTAINER_OF(op, struct store_peek, op)->error = ERR_CLOSED;
+    } else if (op->kind == OP_RECORDS) {
+        SL_CONTAINER_OF(op, struct store_records, op)->error = ERR_CLOSED;
     } else {
         SL_CONTAINER_OF(op, struct store_settle, op)->error = ERR_CLOSED;
     }
@@ -135,6 +140,12 @@ void store_peek(struct store *store, struct store_peek *peek)
     peek->before = peek->count;
     peek->error = 0;
     submit(store, &peek->op, OP_PEEK);
+}
+
+void store_records(struct store *store, struct store_records *records)
+{
+    records->error = 0;
+    submit(store, &records->op, OP_RECORDS);
 }
 
 static void cancel(struct store *store, struct store_op *op)

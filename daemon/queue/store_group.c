@@ -49,6 +49,8 @@ static void op_fail(struct store *store, struct store_op *op, int rc)
         hold->error = rc;
     } else if (op->kind == OP_PEEK) {
         SL_CONTAINER_OF(op, struct store_peek, op)->error = rc;
+    } else if (op->kind == OP_RECORDS) {
+        SL_CONTAINER_OF(op, struct store_records, op)->error = rc;
     } else {
         SL_CONTAINER_OF(op, struct store_settle, op)->error = rc;
     }
@@ -152,6 +154,9 @@ static int run_op(struct store *store, struct store_op *op)
     }
     if (op->kind == OP_PEEK) {
         return engine_peek(&store->engine, SL_CONTAINER_OF(op, struct store_peek, op));
+    }
+    if (op->kind == OP_RECORDS) {
+        return engine_records(&store->engine, SL_CONTAINER_OF(op, struct store_records, op));
     }
     return engine_settle(&store->engine, SL_CONTAINER_OF(op, struct store_settle, op));
 }

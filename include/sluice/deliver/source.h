@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct source;
+struct sqs_attributes;
 
 struct source_ops {
     const char *kind; /* "embedded", "sqs" */
@@ -25,6 +26,8 @@ struct source_ops {
     void (*settle)(struct source *source, struct message *message, enum settle how,
                    int64_t delay_ns);
     void (*extend)(struct source *source, struct message *message);
+    /* The message attributes of a message that is held: borrowed from it. */
+    const struct sqs_attributes *(*attributes)(const struct message *message);
     /* Frees strings and source_data of a message that the flow lets go. */
     void (*message_done)(struct source *source, struct message *message);
     /* Sends what is batched now instead of later (drain). */

@@ -81,7 +81,9 @@ struct message {
     /* facts of the receipt */
     struct str id; /* queue's message id */
     struct str body;
-    struct str group; /* MessageGroupId or STR_NONE */
+    struct str
+        group; /* MessageGroupId of a FIFO queue, or STR_NONE: its messages keep their order */
+    struct str tenant; /* MessageGroupId, whatever the queue, or STR_NONE */
     struct trace_context trace;
     wall_ms sent_at; /* SentTimestamp */
     mono_ns received_at;

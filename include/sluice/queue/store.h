@@ -115,6 +115,50 @@ struct store_settle {
 };
 void store_settle(struct store *store, struct store_settle *settle);
 
+/* ---- what routes remember ---- */
+#define STORE_RECORD_KEY_BYTES 16
+#define STORE_ANSWER_MAX_BYTES ((size_t)64 << 10)
+
+enum store_record_kind {
+    STORE_RECORD_RETRY, /* of a message: how often it was tried */
+    STORE_RECORD_WORK,  /* of the work a key names: begun, or done */
+};
+enum store_work { STORE_WORK_NONE, STORE_WORK_IN_PROGRESS, STORE_WORK_DONE };
+struct store_record {
+    enum store_record_kind kind;
+    uint8_t key[STORE_RECORD_KEY_BYTES];
+    int64_t expires_in_ms; /* to write; what is over is as good as absent */
+    bool found;            /* answer of GET, BEGIN: one was there, and is in the members below */
+    /* RETRY */
+    uint32_t attempts, backoffs;
+    int64_t age_ms; /* since the first attempt */
+    /* WORK */
+    enum store_work state;
+    int status;        /* of the answer that ended it; 0: not kept */
+    struct str answer; /* at most STORE_ANSWER_MAX_BYTES; read: in the arena, borrowed to write */
+};
+enum store_records_how {
+    STORE_RECORDS_GET,
+    STORE_RECORDS_PUT,    /* in place of what there was */
+    STORE_RECORDS_BEGIN,  /* the state IN_PROGRESS, unless one is found: then nothing changes. An
+                             IN_PROGRESS one is replaced (and not found) with take_over */
+    STORE_RECORDS_DELETE, /* no error if there is none */
+};
+struct store_records {
+    enum store_records_how how;
+    struct str route; /* borrowed */
+    struct store_record *items;
+    uint32_t count;
+    bool take_over;
+    struct arena *arena; /* of answers; NULL: they are not wanted */
+    void (*done)(void *context, struct store_records *records);
+    void *context;
+    bool any;  /* answer of GET: the route has records of the first item's kind */
+    int error; /* ERR_FULL, ERR_IO …: nothing happened; ERR_CLOSED */
+    struct store_op op;
+};
+void store_records(struct store *store, struct store_records *records);
+
 /* ---- looking without receiving ---- */
 #define STORE_PEEK_ROWS 1000 /* that one page looks at, whether it shows them or not */
 /* Messages of a queue, oldest first, a page at a time: nothing about them changes. Visible ones;
