@@ -11,7 +11,9 @@ void attempt_start(struct message *message, mono_ns now)
     struct flow *flow = route->flow;
 
     SL_ASSERT(target->concurrency.in_flight < target->concurrency.bound); /* I2 */
-    limit_grant_take(&message->grant, &route->config.limits, route->config.weight, now);
+    struct limit_set limits;
+    lane_limits(message, &limits);
+    limit_grant_take(&message->grant, &limits, route->config.weight, now);
     concurrency_take(&target->concurrency);
     if (route->has_share) {
         concurrency_take(&route->share);
@@ -36,6 +38,7 @@ void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns n
     now = flow_time(message->route->flow, now);
     SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
     limit_grant_arrived(&message->grant, arrived_at, now);
+    lane_event(message);
 }
 
 static void permits_give_back(struct message *message, const struct attempt_result *result,
@@ -86,8 +89,8 @@ static mono_ns throttle_gate(struct message *message, const struct attempt_resul
     }
     route->gate_set_at = now;
     route->gate_until = mono_max(route->gate_until, until);
-    for (uint32_t i = 0; i < route->config.limits.count; i++) {
-        limit_gate(route->config.limits.limits[i], until);
+    for (uint32_t i = 0; i < message->grant.set.count; i++) {
+        limit_gate(message->grant.set.limits[i], until);
     }
     return mono_max(until, now);
 }
@@ -176,6 +179,7 @@ void flow_attempt_ended(struct message *message, const struct attempt_result *re
     now = flow_time(message->route->flow, now);
     SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
     permits_give_back(message, result, now);
+    lane_event(message);
     slots_give_back(message, result, now);
     note_end(message->route, outcome, now);
     message->last_status = result->status;

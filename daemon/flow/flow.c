@@ -102,6 +102,7 @@ static void check_route(const struct route *route)
         sum += count;
     }
     SL_ASSERT(sum == route->held);
+    lanes_check_invariants(route);
 }
 
 /* I2: what runs is counted the same by lists, target and concurrency, and was within the bound when

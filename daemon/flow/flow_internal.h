@@ -8,6 +8,7 @@
  *   lease.c    extending what is held, losing it
  *   settle.c   the way out
  *   receive.c  how many messages to ask for
+ *   lanes.c    whose turn it is among the ready messages of a route: tenants, limits by key
  *   share.c    whose turn it is among routes that share a limit or a target
  *   route.c    a route and its target: making, admission, statistics
  *   pump.c     one turn
@@ -18,6 +19,7 @@
 #include "sluice/base/map.h"
 #include "sluice/base/rng.h"
 #include "sluice/flow/flow.h"
+#include "sluice/limit/keyed.h"
 
 #define HELD_MAX           1000u          /* messages of a route outside a call (I8) */
 #define HORIZON_NS         (2 * NS_PER_S) /* calls that start within it are worth a receive (I5) */
@@ -51,6 +53,17 @@ struct end_rate {
     double per_second;
 };
 
+/* See lanes.c. */
+struct lanes {
+    struct map by_id;   /* lanes of the messages held */
+    struct map tenants; /* and their tenants */
+    struct heap active; /* lanes with something to call, by round */
+    struct heap parked; /* lanes whose key has no permit, by when it may have one */
+    int64_t round;      /* of the last call */
+    uint32_t parked_messages;
+    enum limit_reason parked_by; /* the last one */
+};
+
 struct route {
     struct heap_node turn; /* flow->turns of its priority, by service; while it may start */
     struct flow *flow;
@@ -61,6 +74,7 @@ struct route {
     struct heap deadlines; /* WAITING: retry; SETTLING: (next) settlement */
     struct heap leases;    /* next extension, or the end of the lease */
     struct map groups;     /* id → struct group */
+    struct lanes lanes;    /* of its ready messages */
     struct concurrency share;
     bool has_share, paused, draining;
     /* admission */
@@ -154,6 +168,31 @@ double end_rate_per_second(const struct end_rate *rate, mono_ns now);
 /* Asks the source when it is time; returns when to look again. */
 mono_ns receive_run(struct route *route, mono_ns now);
 uint32_t target_failing_from(const struct target *target);
+
+/* ---- lanes.c ---- */
+void lanes_init(struct route *route, size_t most);
+void lanes_done(struct route *route);
+/* For as long as the message is held. ERR_FULL: no room for its lane. */
+SL_MUST_CHECK int lane_join(struct message *message);
+void lane_leave(struct message *message);
+/* It became ready, or is no longer. */
+void lane_push(struct message *message);
+void lane_remove(struct message *message);
+/* Parked lanes whose time has come. */
+void lanes_wake(struct route *route, mono_ns now);
+/* Something happened to the limits of the message's keys. */
+void lane_event(const struct message *message);
+/* The message whose turn it is; NULL: there is none, or all lanes are parked. */
+struct message *lanes_first(const struct route *route);
+/* Whether the keys of the lane have permits; parks it when they have not. */
+bool lane_admit(struct lane *lane, mono_ns now);
+/* All limits of a message of an admitted lane. */
+void lane_limits(const struct message *message, struct limit_set *ret);
+/* A call of its first message started. */
+void lane_served(struct lane *lane);
+/* Hands back what a parked lane cannot call soon. */
+void lane_shed(struct lane *lane, mono_ns now);
+void lanes_check_invariants(const struct route *route);
 
 /* ---- share.c ---- */
 /* Before the route is one of flow->routes. */

@@ -56,11 +56,17 @@ void message_move(struct message *message, enum message_state to)
     } else {
         list_remove(&route->lists[message->state], &message->node);
     }
+    if (message->state == MESSAGE_READY) {
+        lane_remove(message);
+    }
     message->state = to;
     if (to == MESSAGE_NEW) {
         route->held--;
     } else {
         list_push(&route->lists[to], &message->node);
+    }
+    if (to == MESSAGE_READY) {
+        lane_push(message);
     }
 }
 

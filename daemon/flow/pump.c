@@ -34,19 +34,34 @@ static void drain_run(struct route *route, uint32_t *budget, mono_ns now)
     }
 }
 
+static mono_ns heap_deadline(const struct heap *heap)
+{
+    const struct heap_node *first = heap_first(heap);
+
+    return first == NULL ? MONO_NEVER : first->key;
+}
+
 static void route_block(struct route *route, struct limit_verdict verdict, mono_ns now)
 {
     route->blocked_by = route->said_no = verdict.reason;
     route->blocked_until = mono_max(verdict.at, now + 1);
 }
 
-/* Starts the route's first ready message if everything says yes. */
+static void route_block_parked(struct route *route, mono_ns now)
+{
+    route_block(route,
+                (struct limit_verdict){.reason = route->lanes.parked_by,
+                                       .at = heap_deadline(&route->lanes.parked)},
+                now);
+}
+
+/* Starts the route's next message if everything says yes. */
 static bool route_start(struct route *route, mono_ns now)
 {
-    struct list_node *node;
+    struct message *message;
 
-    while ((node = list_first(&route->lists[MESSAGE_READY])) != NULL) {
-        struct message *message = LIST_ENTRY(node, struct message, node);
+    while ((message = lanes_first(route)) != NULL) {
+        struct lane *lane = message->lane;
         struct limit_verdict verdict = route_admit(route, now);
         if (!verdict.admit) {
             route_block(route, verdict, now);
@@ -55,11 +70,18 @@ static bool route_start(struct route *route, mono_ns now)
             }
             return false;
         }
-        if (lease_suffices(message, now)) {
+        if (!lane_admit(lane, now)) {
+            lane_shed(lane, now);
+        } else if (lease_suffices(message, now)) {
             attempt_start(message, now);
+            lane_served(lane);
             return true;
+        } else {
+            lease_park(message);
         }
-        lease_park(message);
+    }
+    if (route->lists[MESSAGE_READY].count > 0) {
+        route_block_parked(route, now);
     }
     return false;
 }
@@ -71,11 +93,14 @@ static void turns_gather(struct flow *flow, mono_ns now)
         struct route *route = flow->routes[i];
         struct heap *turns = &flow->turns[route->config.priority];
         struct limit_verdict verdict = {.admit = false, .reason = LIMIT_REASON_NONE};
-        if (route->lists[MESSAGE_READY].count > 0) {
+        lanes_wake(route, now);
+        if (lanes_first(route) != NULL) {
             verdict = route_admit_own(route, now);
             if (!verdict.admit) {
                 route_block(route, verdict, now);
             }
+        } else if (route->lists[MESSAGE_READY].count > 0) {
+            route_block_parked(route, now);
         }
         share_contend(route, verdict.admit);
         if (verdict.admit) {
@@ -111,17 +136,11 @@ static void starts_run(struct flow *flow, uint32_t *budget, mono_ns now)
     }
 }
 
-static mono_ns heap_deadline(const struct heap *heap)
-{
-    const struct heap_node *first = heap_first(heap);
-
-    return first == NULL ? MONO_NEVER : first->key;
-}
-
 static mono_ns route_deadline(const struct route *route)
 {
     mono_ns next = mono_min(heap_deadline(&route->deadlines), heap_deadline(&route->leases));
 
+    next = mono_min(next, heap_deadline(&route->lanes.parked));
     return route->lists[MESSAGE_READY].count > 0 ? mono_min(next, route->blocked_until) : next;
 }
 

@@ -90,7 +90,7 @@ static uint32_t waiting_until(const struct heap *heap, size_t index, mono_ns unt
 static uint32_t held_for(const struct route *route, uint32_t goal, mono_ns now)
 {
     const struct target *target = route->config.target;
-    uint32_t ready = (uint32_t)route->lists[MESSAGE_READY].count;
+    uint32_t ready = (uint32_t)route->lists[MESSAGE_READY].count - route->lanes.parked_messages;
     uint32_t waiting = (uint32_t)route->lists[MESSAGE_WAITING].count;
 
     if (ready >= goal || waiting == 0) {
@@ -112,7 +112,7 @@ static uint32_t receive_want(const struct route *route, mono_ns now)
         return 0;
     }
     uint32_t want = goal - have;
-    if (want < (goal + 1) / 2 && route->lists[MESSAGE_READY].count > 0) {
+    if (want < (goal + 1) / 2 && heap_first(&route->lanes.active) != NULL) {
         return 0; /* few, larger receives: each one costs a request */
     }
     return want < HELD_MAX - outside ? want : HELD_MAX - outside;
@@ -182,11 +182,12 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
         struct message *message = messages[i];
         SL_ASSERT(message->route == route && message->state == MESSAGE_NEW);
         route->received++;
-        if (group_join(message, now) != 0) {
+        if (lane_join(message) != 0 || group_join(message, now) != 0) {
             settle_begin(message, SETTLE_RELEASE, 0, now);
             continue;
         }
         lease_schedule(message);
+        lane_shed(message->lane, now);
     }
     if (error == 0 || error == ERR_CANCELED) {
         route->receive_failures = 0;

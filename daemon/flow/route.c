@@ -54,6 +54,7 @@ static void route_init_lists(struct route *route)
     heap_reserve(&route->deadlines, most);
     heap_reserve(&route->leases, most);
     map_init(&route->groups, most + HELD_MAX, rng_next(&route->flow->rng));
+    lanes_init(route, most + HELD_MAX);
 }
 
 static void flow_grow(struct flow *flow, struct route *route)
@@ -121,6 +122,7 @@ void route_free(struct route *route)
         }
     }
     groups_free(route);
+    lanes_done(route);
     heap_done(&route->deadlines);
     heap_done(&route->leases);
     if (route->has_share) {

@@ -13,19 +13,14 @@ struct limit_verdict limit_set_check(const struct limit_set *set, uint32_t weigh
     return longest;
 }
 
-void limit_set_take(const struct limit_set *set, uint32_t weight, mono_ns now)
-{
-    for (uint32_t i = 0; i < set->count; i++) {
-        limit_take(set->limits[i], weight, now);
-    }
-}
-
 void limit_grant_take(struct limit_grant *grant, const struct limit_set *set, uint32_t weight,
                       mono_ns now)
 {
     SL_ASSERT(set->count <= LIMIT_SET_MAX);
-    limit_set_take(set, weight, now);
-    *grant = (struct limit_grant){.set = *set, .weight = weight, .open = (1u << set->count) - 1};
+    *grant = (struct limit_grant){.set = *set, .weight = weight};
+    for (uint32_t i = 0; i < set->count; i++) {
+        grant->open |= limit_take(set->limits[i], weight, now) ? 1u << i : 0;
+    }
 }
 
 /* The next limit that is still open, or NULL; closes it. */

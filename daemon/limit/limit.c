@@ -6,6 +6,7 @@
 
 #include "sluice/base/mem.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 struct limit {
@@ -13,6 +14,7 @@ struct limit {
     mono_ns last;     /* newest now seen */
     mono_ns gate;     /* Retry-After */
     mono_ns quiet_at; /* calls of an earlier process may arrive until then */
+    uint64_t delayed; /* dry run */
     struct pacer pacer;
     union {
         struct window window;
@@ -143,9 +145,8 @@ static void also_wait(struct limit_verdict *verdict, enum limit_reason reason, m
     }
 }
 
-struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns now)
+static struct limit_verdict decide(struct limit *limit, uint32_t weight, mono_ns now)
 {
-    now = advance(limit, now);
     struct limit_verdict verdict = is_bucket(limit) ? bucket_check(&limit->bucket, weight, now)
                                                     : window_check(&limit->window, weight, now);
 
@@ -159,15 +160,29 @@ struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns n
     return verdict;
 }
 
-void limit_take(struct limit *limit, uint32_t weight, mono_ns now)
+struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns now)
 {
     now = advance(limit, now);
+    if (limit->config.dry_run) {
+        return (struct limit_verdict){.admit = true, .reason = LIMIT_REASON_NONE, .at = now};
+    }
+    return decide(limit, weight, now);
+}
+
+bool limit_take(struct limit *limit, uint32_t weight, mono_ns now)
+{
+    now = advance(limit, now);
+    if (limit->config.dry_run && !decide(limit, weight, now).admit) {
+        limit->delayed++;
+        return false;
+    }
     if (is_bucket(limit)) {
         bucket_take(&limit->bucket, weight);
     } else {
         window_take(&limit->window, weight);
         pacer_take(&limit->pacer, weight, now);
     }
+    return true;
 }
 
 void limit_arrived(struct limit *limit, uint32_t weight, mono_ns arrival, mono_ns now)
@@ -239,7 +254,27 @@ uint32_t limit_free_permits(struct limit *limit, mono_ns now)
                             : window_free_permits(&limit->window, now);
 }
 
+mono_ns limit_new_again_at(const struct limit *limit)
+{
+    mono_ns at = is_bucket(limit) ? bucket_full_at(&limit->bucket)
+                                  : mono_max(window_free_at(&limit->window), limit->pacer.next);
+
+    return mono_max(at, limit->gate);
+}
+
+uint64_t limit_dry_run_delayed(const struct limit *limit)
+{
+    return limit->delayed;
+}
+
+double limit_config_pace(const struct limit_config *config)
+{
+    return config->dry_run
+               ? (double)INFINITY
+               : (double)config->requests * (double)NS_PER_S / (double)config->per_ns;
+}
+
 double limit_pace_per_second(const struct limit *limit)
 {
-    return (double)limit->config.requests * (double)NS_PER_S / (double)limit->config.per_ns;
+    return limit_config_pace(&limit->config);
 }

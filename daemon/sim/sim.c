@@ -78,7 +78,8 @@ static bool admits(const struct route *route, const struct route_stats *stats, m
 static bool is_private(enum limit_reason reason)
 {
     return reason == LIMIT_REASON_ROUTE_CONCURRENCY || reason == LIMIT_REASON_UNAVAILABLE ||
-           reason == LIMIT_REASON_GATE;
+           reason == LIMIT_REASON_GATE || reason == LIMIT_REASON_KEY ||
+           reason == LIMIT_REASON_KEYS_FULL;
 }
 
 static void check_route(struct sim *sim, struct sim_route *route)
