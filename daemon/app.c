@@ -40,8 +40,9 @@ struct app {
     struct sdnotify *sdnotify;
     struct store *store;
     struct queue_metrics *queue_metrics;
-    struct http_client *client;     /* to the targets */
-    struct http_client *aws_client; /* to SQS; NULL when no route needs it */
+    struct http_client *client;             /* to the targets */
+    struct http_client *aws_client;         /* to SQS; NULL when no route needs it */
+    struct http_client *destination_client; /* to URLs of on_success, on_failure; or NULL */
     struct credentials *credentials;
     struct delivery *delivery;
     struct sqs_api *sqs_api;
@@ -133,6 +134,7 @@ static void on_close(void *context)
     }
     close_client(&app->client);
     close_client(&app->aws_client);
+    close_client(&app->destination_client);
     queue_metrics_free(app->queue_metrics);
     app->queue_metrics = NULL;
     if (app->store != NULL) {
@@ -247,15 +249,14 @@ static int load_credentials(struct app *app, const char *queue_url, struct error
     return error;
 }
 
-static int sqs_source(struct app *app, const struct route_settings *r, struct source **ret,
-                      struct error *e)
+static int client_of_queue(struct app *app, const char *queue_url, struct sqs_client **ret,
+                           struct error *e)
 {
     struct sqs_client_config config = {.loop = app->loop,
-                                       .queue_url = r->queue,
+                                       .queue_url = queue_url,
                                        .region = app->settings->aws.region,
                                        .endpoint = app->settings->aws.endpoint};
-    struct sqs_client *client = NULL;
-    int error = load_credentials(app, r->queue, e);
+    int error = load_credentials(app, queue_url, e);
 
     if (error != 0) {
         return error;
@@ -267,9 +268,53 @@ static int sqs_source(struct app *app, const struct route_settings *r, struct so
     }
     config.http = app->aws_client;
     config.credentials = app->credentials;
-    error = sqs_client_new(&config, &client, e);
+    return sqs_client_new(&config, ret, e);
+}
+
+static int add_destination(struct app *app, const struct destination_settings *to,
+                           struct destination **ret, struct error *e)
+{
+    struct sqs_client *client = NULL;
+    int error = 0;
+
+    if (to->url != NULL) {
+        if (app->destination_client == NULL) { /* slow ones take no connection from a target */
+            app->destination_client = http_client_new(
+                app->loop, &(struct http_client_config){.user_agent = "sluice/" SLUICE_VERSION});
+        }
+        *ret = destination_url_new(app->loop, app->destination_client, str_from(to->url));
+    } else if (to->queue_index != SETTINGS_NONE) {
+        *ret = destination_queue_new(app->store, str_from(to->queue));
+    } else if (to->queue != NULL) {
+        error = client_of_queue(app, to->queue, &client, e);
+        if (error == 0) {
+            *ret = destination_sqs_new(client, str_from(to->queue));
+        }
+    }
+    return error;
+}
+
+static int add_ends(struct app *app, const struct route_settings *r,
+                    struct delivery_route_config *config, struct error *e)
+{
+    struct sqs_client *client = NULL;
+    int error = add_destination(app, &r->on_success, &config->on_success, e);
+
     if (error == 0) {
-        *ret = source_sqs_new(app->loop, client, str_from(r->queue), r->visibility_ns);
+        error = add_destination(app, &r->on_failure, &config->on_failure, e);
+    }
+    if (error != 0) {
+        return error;
+    }
+    if (r->queue_index != SETTINGS_NONE) {
+        config->source = source_embedded_new(app->store, str_from(r->queue));
+        config->has_dead_letter = app->settings->queues.items[r->queue_index].dead_letter != NULL;
+        return 0;
+    }
+    error = client_of_queue(app, r->queue, &client, e);
+    if (error == 0) {
+        config->source = source_sqs_new(app->loop, client, str_from(r->queue), r->visibility_ns);
+        config->asks_for_dead_letter = true;
     }
     return error;
 }
@@ -292,14 +337,11 @@ static int add_route(struct app *app, const struct route_settings *r, struct err
     for (uint32_t i = 0; i < r->limits.count; i++) {
         config.limits[i] = r->limits.items[i];
     }
-    if (r->queue_index == SETTINGS_NONE) {
-        int error = sqs_source(app, r, &config.source, e);
-        if (error != 0) {
-            return error;
-        }
-    } else {
-        config.source = source_embedded_new(app->store, str_from(r->queue));
-        config.has_dead_letter = app->settings->queues.items[r->queue_index].dead_letter != NULL;
+    int error = add_ends(app, r, &config, e);
+    if (error != 0) {
+        destination_free(config.on_success);
+        destination_free(config.on_failure);
+        return error;
     }
     return delivery_route_add(app->delivery, &config, e);
 }

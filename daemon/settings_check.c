@@ -362,11 +362,17 @@ static void warn_route(const struct settings *settings, const struct route_setti
         WARN(warnings, place("routes", route->name, "limits").text,
              "no limit: only concurrency bounds the calls, which is no rate; name a limit");
     }
+    if (check_route_is_circle(settings, route)) {
+        WARN(warnings, place("routes", route->name, "on_success").text,
+             "its records come back to its own queue by way of other routes, and make records "
+             "again; a message may never end");
+    }
     if (route->queue_index == SETTINGS_NONE) {
         return;
     }
     const struct queue_settings *queue = &settings->queues.items[route->queue_index];
-    if (queue->dead_letter_index == SETTINGS_NONE) {
+    bool kept = route->on_failure.queue != NULL || route->on_failure.url != NULL;
+    if (queue->dead_letter_index == SETTINGS_NONE && !kept) {
         WARN(warnings, place("queues", queue->name, "dead_letter").text,
              "none: messages that the target refuses for good stay in the queue and are called "
              "again; name a dead-letter queue");

@@ -49,5 +49,7 @@ uint32_t check_refer(struct check *check, struct names names, const char *table,
 void check_limit(struct check *check, struct limit_settings *limit);
 void check_target(struct check *check, struct target_settings *target);
 void check_route(struct check *check, struct route_settings *route);
+/* Its records come to its own queue, by way of other routes. */
+bool check_route_is_circle(const struct settings *settings, const struct route_settings *route);
 
 #endif

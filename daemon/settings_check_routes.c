@@ -2,37 +2,62 @@
 
 #include "settings_text.h"
 #include "sluice/base/clock.h"
+#include "sluice/base/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define VISIBILITY_NS     (30 * NS_PER_S)
 #define VISIBILITY_MAX_NS (INT64_C(12) * 3600 * NS_PER_S)
 
-static void resolve_route_queue(struct check *check, struct route_settings *route)
+/* The index of an embedded queue; SETTINGS_NONE for a URL, for nothing and after an error. */
+static uint32_t resolve_queue(struct check *check, const char *name, const char *where)
 {
-    const struct place where = place("routes", route->name, "queue");
-    struct str queue = str_from(route->queue);
-    route->queue_index = SETTINGS_NONE;
+    struct str queue = str_from(name);
     if (queue.ptr == NULL) {
-        return;
+        return SETTINGS_NONE;
     }
     if (settings_is_url(queue)) {
         const char *problem = settings_url_problem(queue);
         if (problem != NULL) {
-            FAIL(check, where.text, "the queue URL cannot be used: %s", problem);
+            FAIL(check, where, "the queue URL cannot be used: %s", problem);
         }
-        return;
+        return SETTINGS_NONE;
     }
     if (!config_queue_name_is_valid(queue)) {
-        FAIL(check, where.text,
+        FAIL(check, where,
              "found \"%.80s\"; allowed: the name of a queue (1 to %u of A-Z a-z 0-9 _ -, and .fifo "
              "at the end of a FIFO queue's) or the https:// URL of an SQS queue",
-             route->queue, CONFIG_NAME_MAX);
-        return;
+             name, CONFIG_NAME_MAX);
+        return SETTINGS_NONE;
     }
-    route->queue_index =
-        check_refer(check, NAMES(check->settings->queues), "queues", route->queue, where.text);
+    return check_refer(check, NAMES(check->settings->queues), "queues", name, where);
+}
+
+static void resolve_destination(struct check *check, const struct route_settings *route,
+                                struct destination_settings *to, const char *key)
+{
+    char queue_key[32];
+    char url_key[32];
+    (void)snprintf(queue_key, sizeof(queue_key), "%s.queue", key);
+    (void)snprintf(url_key, sizeof(url_key), "%s.url", key);
+    const struct place queue = place("routes", route->name, queue_key);
+    const struct place url = place("routes", route->name, url_key);
+    to->queue_index = resolve_queue(check, to->queue, queue.text);
+    if (to->queue != NULL && route->queue != NULL && strcmp(to->queue, route->queue) == 0) {
+        FAIL(check, queue.text,
+             "found \"%.80s\", the route's own queue: every record would be a job again; name "
+             "another queue",
+             to->queue);
+    }
+    if (to->queue != NULL && to->url != NULL) {
+        FAIL(check, url.text, "given beside queue; give one of both");
+    }
+    const char *problem = to->url != NULL ? settings_url_problem(str_from(to->url)) : NULL;
+    if (problem != NULL) {
+        FAIL(check, url.text, "the URL cannot be used: %s", problem);
+    }
 }
 
 /* A call that takes more permits than there are would wait for ever. */
@@ -111,9 +136,48 @@ static void resolve_route_target(struct check *check, struct route_settings *rou
     }
 }
 
+/* ---- records that come back as jobs ---- */
+
+static bool leads_to(const struct route_settings *from, const struct route_settings *to)
+{
+    const char *const names[] = {from->on_success.queue, from->on_failure.queue};
+    for (uint32_t i = 0; i < SL_COUNT(names); i++) {
+        if (names[i] != NULL && strcmp(names[i], to->queue) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool check_route_is_circle(const struct settings *settings, const struct route_settings *route)
+{
+    uint32_t count = settings->routes.count;
+    const struct route_settings *routes = settings->routes.items;
+    uint32_t *reached = MEM_NEW_ARRAY(count + 1, uint32_t); /* in the order they were */
+    bool *seen = MEM_NEW_ARRAY(count + 1, bool);
+    uint32_t found = 0;
+    bool circle = leads_to(route, route);
+    for (uint32_t next = 0; next <= found && !circle; next++) {
+        const struct route_settings *from = next == 0 ? route : &routes[reached[next - 1]];
+        for (uint32_t i = 0; i < count; i++) {
+            if (!seen[i] && leads_to(from, &routes[i])) {
+                seen[i] = true;
+                reached[found++] = i;
+                circle = circle || &routes[i] == route;
+            }
+        }
+    }
+    free(seen);
+    free(reached);
+    return circle;
+}
+
 void check_route(struct check *check, struct route_settings *route)
 {
-    resolve_route_queue(check, route);
+    route->queue_index =
+        resolve_queue(check, route->queue, place("routes", route->name, "queue").text);
+    resolve_destination(check, route, &route->on_success, "on_success");
+    resolve_destination(check, route, &route->on_failure, "on_failure");
     resolve_route_target(check, route);
     resolve_route_limits(check, route);
     if (route->retry.max_backoff_ns > 0 &&

@@ -1,5 +1,7 @@
 #include "delivery_internal.h"
 
+#include "letter.h"
+
 #include "sluice/base/mem.h"
 #include "sluice/net/url.h"
 #include "sluice/runtime/log.h"
@@ -48,6 +50,22 @@ struct delivery_route *delivery_route_find(struct delivery *d, const char *name)
     return NULL;
 }
 
+struct parcel *delivery_parcel(struct message *message)
+{
+    if (message->user == NULL) {
+        message->user = MEM_NEW(struct parcel);
+    }
+    return message->user;
+}
+
+static void parcel_free(struct parcel *parcel)
+{
+    if (parcel != NULL) {
+        letter_free(parcel->letter);
+        free(parcel);
+    }
+}
+
 /* ---- what the flow asks for ---- */
 
 static void on_receive(void *context, struct route *route, uint32_t max)
@@ -60,10 +78,8 @@ static void on_receive(void *context, struct route *route, uint32_t max)
 
 static void on_settle(void *context, struct message *message, enum settle how, int64_t delay_ns)
 {
-    struct delivery_route *r = delivery_route_of(message);
-
     (void)context;
-    r->source->ops->settle(r->source, message, how, delay_ns);
+    delivery_settle(message, how, delay_ns);
 }
 
 static void on_extend(void *context, struct message *message)
@@ -83,6 +99,7 @@ static void on_message_done(void *context, struct message *message)
         instruments_settle(r, message, message->settle);
     }
     r->source->ops->message_done(r->source, message);
+    parcel_free(message->user);
 }
 
 static void on_start(void *context, struct message *message)
@@ -108,6 +125,27 @@ void source_received(struct source *source, struct message **messages, uint32_t 
                    1);
     }
     flow_received(source->route, messages, count, error, now);
+}
+
+/* A destination keeps what is given up as well as a queue does. */
+static bool note_dead_letter(struct delivery_route *r, bool has_dead_letter)
+{
+    bool kept = has_dead_letter || r->destinations[DELIVERY_FAILURE].destination != NULL;
+
+    r->source_has_dead_letter = has_dead_letter;
+    flow_route_dead_letter(r->route, kept);
+    return kept;
+}
+
+void source_dead_letter(struct source *source, bool has_dead_letter)
+{
+    struct delivery_route *r = flow_route_config(source->route)->user;
+
+    if (!note_dead_letter(r, has_dead_letter)) {
+        LOG_WARNING("the queue has no dead-letter queue: what the target refuses for good stays in "
+                    "the queue",
+                    LOG_STR("queue", r->queue));
+    }
 }
 
 /* ---- the pump ---- */
@@ -257,6 +295,15 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
     return 0;
 }
 
+static void add_destination(struct delivery_route *route, enum delivery_end end,
+                            struct destination *destination)
+{
+    route->destinations[end].destination = destination;
+    if (destination != NULL) {
+        instruments_destination(route, end);
+    }
+}
+
 int delivery_route_add(struct delivery *d, const struct delivery_route_config *config,
                        struct error *e)
 {
@@ -269,7 +316,6 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .priority = config->priority,
         .retry = config->retry,
         .paused = config->paused,
-        .has_dead_letter = config->has_dead_letter,
         .user = route,
     };
 
@@ -290,6 +336,11 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
     route->source->route = route->route;
     list_push(&d->routes, &route->node);
     instruments_route(d, route);
+    add_destination(route, DELIVERY_SUCCESS, config->on_success);
+    add_destination(route, DELIVERY_FAILURE, config->on_failure);
+    if (!config->asks_for_dead_letter) {
+        (void)note_dead_letter(route, config->has_dead_letter);
+    }
     (void)e;
     return 0;
 }
@@ -378,6 +429,8 @@ void delivery_free(struct delivery *d)
     {
         struct delivery_route *route = LIST_ENTRY(node, struct delivery_route, node);
         route->source->ops->free(route->source);
+        destination_free(route->destinations[DELIVERY_SUCCESS].destination);
+        destination_free(route->destinations[DELIVERY_FAILURE].destination);
         free(route);
     }
     LIST_FOR(&d->targets, node)

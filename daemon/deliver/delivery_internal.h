@@ -50,6 +50,15 @@ struct delivery_target {
     bool told_proxy; /* a response carried Via: said once */
 };
 
+/* Where a route sends the records of what was delivered, and of what was given up. */
+enum delivery_end { DELIVERY_SUCCESS, DELIVERY_FAILURE, DELIVERY_END__COUNT };
+
+struct delivery_destination {
+    struct destination *destination; /* NULL: none */
+    uint32_t failures;               /* in a row: the first is logged */
+    struct metric *sent, *failed;
+};
+
 struct delivery_route {
     struct list_node node;
     struct delivery *d;
@@ -59,12 +68,21 @@ struct delivery_route {
     struct delivery_target *target;
     struct delivery_limit *limits[LIMIT_SET_MAX];
     uint32_t limit_count;
-    bool logged_first; /* cold_start of the next canonical line is false */
+    struct delivery_destination destinations[DELIVERY_END__COUNT];
+    bool source_has_dead_letter; /* the queue itself has a dead-letter queue */
+    bool logged_first;           /* cold_start of the next canonical line is false */
     struct metric *age, *last_success, *paused;
     struct metric *received, *receives_ok, *receives_empty, *receives_failed, *retries;
     struct metric *settled[SETTLE__COUNT], *throttle_wait[LIMIT_REASON__COUNT];
-    struct metric *held[MESSAGE_STATE__COUNT];
+    struct metric *held[MESSAGE_STATE__COUNT], *dead_letters[GIVE_UP__COUNT];
 };
+
+/* What a message carries besides what the flow knows: message->user. Made when it is first needed,
+ * which for most messages is never. */
+struct parcel {
+    struct letter *letter; /* letter.h; NULL: nothing */
+};
+struct parcel *delivery_parcel(struct message *message);
 
 struct delivery {
     struct loop *loop;
@@ -84,16 +102,19 @@ struct delivery {
 
 /* dispatch.c: flow_ops.start */
 void dispatch_start(void *context, struct message *message);
+/* settle.c: flow_ops.settle, and what comes of it */
+void delivery_settle(struct message *message, enum settle how, int64_t delay_ns);
 /* instruments.c: metrics and the canonical line */
 void instruments_init(struct delivery *d);
 void instruments_done(struct delivery *d);
 void instruments_limit(struct delivery *d, struct delivery_limit *limit);
 void instruments_target(struct delivery *d, struct delivery_target *target);
 void instruments_route(struct delivery *d, struct delivery_route *route);
-void instruments_attempt(struct delivery_target *target, const struct http_result *result,
+void instruments_attempt(const struct message *message, const struct http_result *result,
                          int64_t duration_ns);
 void instruments_settle(struct delivery_route *route, const struct message *message,
                         enum settle how);
+void instruments_destination(struct delivery_route *route, enum delivery_end end);
 /* "201", or "connect_error", "timeout" …: the value of the label code. */
 const char *instruments_code(int status, int error, char out[16]);
 

@@ -1,4 +1,5 @@
 #include "delivery_internal.h"
+#include "letter.h"
 
 #include "sluice/base/digest.h"
 #include "sluice/base/mem.h"
@@ -61,6 +62,17 @@ static void warn_of_proxy(struct delivery_target *target, const struct http_resu
     }
 }
 
+/* Without a connection the host may have moved. */
+static void doubt_addresses(struct delivery_target *target, const struct http_result *result)
+{
+    bool unconnected =
+        result->error == ERR_CONNECT || (result->error == ERR_TIMEOUT && !result->written);
+
+    if (unconnected && target->resolver != NULL) {
+        resolver_entry_doubt(target->resolver);
+    }
+}
+
 static void attempt_end(struct attempt *attempt, const struct http_result *result, mono_ns now)
 {
     struct message *message = attempt->message;
@@ -82,7 +94,9 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
                                (double)NS_PER_S);
         }
     }
-    instruments_attempt(target, result, now - message->attempt_started_at);
+    letter_keep(message, result);
+    doubt_addresses(target, result);
+    instruments_attempt(message, result, now - message->attempt_started_at);
     target->d->attempts_running--;
     free(attempt);
     flow_attempt_ended(message, &facts, now);

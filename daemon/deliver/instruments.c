@@ -14,7 +14,7 @@ struct delivery_families {
     struct metric_family *limit_requests, *pace, *window_peak, *guard;
     struct metric_family *in_flight, *concurrency, *requests, *duration, *arrival;
     struct metric_family *age, *last_success, *paused, *received, *receives, *retries, *settled;
-    struct metric_family *throttle_wait, *held;
+    struct metric_family *throttle_wait, *held, *dead_letters, *destination_sends;
 };
 
 static const double duration_bounds[] = {0.005, 0.025, 0.05, 0.1, 0.25, 0.4,
@@ -28,6 +28,7 @@ static const char *const by_target_code[] = {"target", "code", NULL};
 static const char *const by_route[] = {"route", NULL};
 static const char *const by_route_outcome[] = {"route", "outcome", NULL};
 static const char *const by_route_reason[] = {"route", "reason", NULL};
+static const char *const by_route_condition_result[] = {"route", "condition", "result", NULL};
 static const char *const by_route_state[] = {"route", "state", NULL};
 
 static struct metric_family *family(struct delivery *d, enum metric_type type, const char *name,
@@ -89,6 +90,12 @@ static void route_families(struct delivery *d, struct delivery_families *f)
                "Time that ready messages waited, by what held them.", by_route_reason);
     f->held = family(d, METRIC_GAUGE, "sluice_messages_held",
                      "Messages held by the route, by state.", by_route_state);
+    f->dead_letters = family(d, METRIC_COUNTER, "sluice_dead_letters_total",
+                             "Messages given up, by why.", by_route_reason);
+    f->destination_sends =
+        family(d, METRIC_COUNTER, "sluice_destination_sends_total",
+               "Records sent to on_success and on_failure, failed sends included.",
+               by_route_condition_result);
 }
 
 /* Live state is read when somebody scrapes. */
@@ -201,6 +208,21 @@ void instruments_route(struct delivery *d, struct delivery_route *route)
         route->held[state] =
             two(f->held, route->name, message_state_name((enum message_state)state));
     }
+    for (int why = GIVE_UP_NONE + 1; why < GIVE_UP__COUNT; why++) {
+        route->dead_letters[why] =
+            two(f->dead_letters, route->name, give_up_name((enum give_up)why));
+    }
+}
+
+void instruments_destination(struct delivery_route *route, enum delivery_end end)
+{
+    struct metric_family *f = route->d->families->destination_sends;
+    const char *condition = end == DELIVERY_SUCCESS ? "success" : "failure";
+
+    route->destinations[end].sent =
+        metric_series(f, (const char *const[]){route->name, condition, "ok", NULL});
+    route->destinations[end].failed =
+        metric_series(f, (const char *const[]){route->name, condition, "error", NULL});
 }
 
 const char *instruments_code(int status, int error, char out[16])
@@ -241,17 +263,31 @@ static struct metric *code_series(struct delivery_target *target, const struct h
     return target->codes[slot];
 }
 
-void instruments_attempt(struct delivery_target *target, const struct http_result *result,
+static void attempt_line(const struct message *message, const struct http_result *result,
+                         const char *code)
+{
+    const struct delivery_route *route = delivery_route_of(message);
+    char trace_id[33];
+
+    digest_hex(message->trace.trace_id, sizeof(message->trace.trace_id), trace_id);
+    LOG_WARNING("attempt failed", LOG_SLICE("function_request_id", message->id),
+                LOG_STR("route", route->name), LOG_STR("target", route->target->name),
+                LOG_STR("code", code), LOG_STR("reason", result->detail),
+                LOG_BOOL("written", result->written), LOG_I64("calls", message->calls),
+                LOG_STR("trace_id", trace_id));
+}
+
+void instruments_attempt(const struct message *message, const struct http_result *result,
                          int64_t duration_ns)
 {
+    struct delivery_target *target = delivery_route_of(message)->target;
     char text[16];
     const char *code = instruments_code(result->status, result->error, text);
 
     metric_add(code_series(target, result, code), 1);
     metric_observe(target->duration, (double)duration_ns / (double)NS_PER_S);
     if (result->error != 0) {
-        LOG_WARNING("attempt failed", LOG_STR("target", target->name), LOG_STR("code", code),
-                    LOG_STR("reason", result->detail), LOG_BOOL("written", result->written));
+        attempt_line(message, result, code);
     }
 }
 
@@ -277,20 +313,22 @@ static void canonical_line(struct delivery_route *route, const struct message *m
         how == SETTLE_ACK || how == SETTLE_RELEASE ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING;
 
     digest_hex(message->trace.trace_id, sizeof(message->trace.trace_id), trace_id);
-    LOG_AT(level, settle_text(how), LOG_BOOL("cold_start", !route->logged_first),
-           LOG_STR("function_name", route->queue), LOG_SLICE("function_request_id", message->id),
-           LOG_STR("route", route->name), LOG_STR("outcome", settle_name(how)),
-           LOG_I64("receive_count", message->receive_count), LOG_I64("calls", message->calls),
-           LOG_I64("attempts", message->attempts), LOG_STR("target", route->target->name),
-           LOG_STR("target_code",
-                   message->calls == 0
-                       ? NULL
-                       : instruments_code(message->last_status, message->last_error, code)),
-           LOG_DOUBLE("target_duration_ms", (double)message->last_duration_ns / 1e6),
-           LOG_DOUBLE("throttle_wait_ms", (double)message->throttle_wait_ns / 1e6),
-           LOG_STR("throttle_reason",
-                   message->throttle_wait_ns > 0 ? limit_reason_name(message->wait_reason) : NULL),
-           LOG_I64("message_age_ms", wall - message->sent_at), LOG_STR("trace_id", trace_id));
+    LOG_EACH(
+        level, settle_text(how), LOG_BOOL("cold_start", !route->logged_first),
+        LOG_STR("function_name", route->queue), LOG_SLICE("function_request_id", message->id),
+        LOG_STR("route", route->name), LOG_STR("outcome", settle_name(how)),
+        LOG_STR("give_up",
+                message->give_up != GIVE_UP_NONE ? give_up_name(message->give_up) : NULL),
+        LOG_I64("receive_count", message->receive_count), LOG_I64("calls", message->calls),
+        LOG_I64("attempts", message->attempts), LOG_STR("target", route->target->name),
+        LOG_STR("target_code", message->calls == 0 ? NULL
+                                                   : instruments_code(message->last_status,
+                                                                      message->last_error, code)),
+        LOG_DOUBLE("target_duration_ms", (double)message->last_duration_ns / 1e6),
+        LOG_DOUBLE("throttle_wait_ms", (double)message->throttle_wait_ns / 1e6),
+        LOG_STR("throttle_reason",
+                message->throttle_wait_ns > 0 ? limit_reason_name(message->wait_reason) : NULL),
+        LOG_I64("message_age_ms", wall - message->sent_at), LOG_STR("trace_id", trace_id));
     route->logged_first = true;
 }
 
@@ -301,6 +339,9 @@ void instruments_settle(struct delivery_route *route, const struct message *mess
 
     metric_add(route->settled[how], 1);
     metric_observe(route->age, (double)(wall - message->sent_at) / 1e3);
+    if (how == SETTLE_DEAD_LETTER) {
+        metric_add(route->dead_letters[message->give_up], 1);
+    }
     if (how == SETTLE_ACK) {
         metric_set(route->last_success, (double)wall / 1e3);
     }

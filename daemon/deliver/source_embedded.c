@@ -174,7 +174,7 @@ static void on_settled(void *context, struct store_settle *settle)
         LOG_WARNING("settle failed", LOG_SLICE("function_request_id", held->message->id),
                     LOG_SLICE("function_name", settle->queue), LOG_ERR("error", error));
     }
-    flow_settled(held->message, error, loop_now());
+    source_settled(held->message, error, loop_now());
 }
 
 static void embedded_settle(struct source *source, struct message *message, enum settle how,
@@ -191,6 +191,7 @@ static void embedded_settle(struct source *source, struct message *message, enum
     settle->delay_ms = (delay_ns + NS_PER_MS - 1) / NS_PER_MS;
     /* Not called, or only in vain: refused connections and throttled calls cost nothing (I5). */
     settle->uncount = how == SETTLE_RELEASE && message->attempts == 0;
+    settle->marks = how == SETTLE_DEAD_LETTER ? source_marks(message) : NULL;
     settle->done = on_settled;
     settle->context = held;
     store_settle(self->store, settle);

@@ -8,6 +8,8 @@
 #include "sluice/base/mem.h"
 #include "sluice/deliver/source.h"
 #include "sluice/runtime/log.h"
+#include "sluice/sqs/marks.h"
+#include "sluice/sqs/validate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,10 @@
 /* The answer took this long from SQS to us, at most, as far as the lease is concerned. */
 #define LEASE_MARGIN_NS (2 * NS_PER_S)
 #define LEASE_MAX_S     43200
-#define URL_MAX         512
+/* Before a message's retention ends: the copy's time, and how far the clocks may be apart. */
+#define EXPIRY_MARGIN_NS (20 * NS_PER_S)
+#define URL_MAX          512
+#define MARKS_MAX_BYTES  ((size_t)64 << 10) /* the list of a dead letter's attributes */
 
 struct sqs_source;
 
@@ -41,7 +46,8 @@ struct lease {
     struct list_node node; /* in a batcher's pending list or a request's entries */
     enum pending_kind kind;
     int64_t visibility_s;
-    bool copied; /* to the dead-letter queue: only its deletion is left */
+    bool copied;   /* to the dead-letter queue: only its deletion is left */
+    bool unmarked; /* the dead-letter queue did not take it with marks */
 };
 
 /* Collects entries of one action. */
@@ -77,7 +83,8 @@ struct sqs_source {
     char dead_letter_url[URL_MAX];
     bool has_dead_letter;
     struct sqs_get_queue_attributes_in attributes_in;
-    struct str asked_queue_attributes[1];
+    struct str asked_queue_attributes[2];
+    int64_t retention_s; /* 0: not known */
     struct loop_timer attributes_retry;
     uint32_t failures; /* of receives in a row: the first is logged */
 };
@@ -125,6 +132,17 @@ static struct trace_context trace_of(const struct sqs_message *m)
     return trace;
 }
 
+/* SQS deletes it then, held or not: in time it can still be copied. */
+static mono_ns expires_at(const struct sqs_source *self, wall_ms sent_at, mono_ns now)
+{
+    /* A time that is yet to come is no time of SQS. */
+    bool known = self->retention_s > 0 && sent_at <= loop_wall();
+    int64_t age_ms = known ? loop_wall() - sent_at : 0;
+
+    return known ? mono_add(now, (self->retention_s * 1000 - age_ms) * NS_PER_MS - EXPIRY_MARGIN_NS)
+                 : MONO_NEVER;
+}
+
 static struct message *message_from(struct sqs_source *self, struct batch_memory *memory,
                                     const struct sqs_message *received, mono_ns now)
 {
@@ -144,6 +162,7 @@ static struct message *message_from(struct sqs_source *self, struct batch_memory
         str_ends_with(str_from(self->queue_url), STR(".fifo")) ? message->tenant : STR_NONE;
     message->trace = trace_of(received);
     message->sent_at = system_number(received, "SentTimestamp", loop_wall());
+    message->expires_at = expires_at(self, message->sent_at, now);
     message->receive_count = (uint32_t)system_number(received, "ApproximateReceiveCount", 1);
     message->received_at = now;
     message->visibility_ns = self->visibility_s * NS_PER_S;
@@ -224,7 +243,7 @@ static void lease_told(struct lease *lease, int error, mono_ns sent_at, mono_ns 
     if (lease->kind == PENDING_EXTEND) {
         flow_extended(message, error, sent_at + lease->visibility_s * NS_PER_S, now);
     } else {
-        flow_settled(message, error, now);
+        source_settled(message, error, now);
     }
 }
 
@@ -346,6 +365,7 @@ struct dead_letter_call {
     struct lease *lease;
     struct sqs_send_message_in input;
     struct sqs_attribute trace;
+    struct arena arena;
 };
 
 static void on_copied(void *context, const struct sqs_client_answer *answer, mono_ns now)
@@ -353,18 +373,36 @@ static void on_copied(void *context, const struct sqs_client_answer *answer, mon
     struct dead_letter_call *call = context;
     struct lease *lease = call->lease;
 
+    arena_done(&call->arena);
     free(call);
     if (answer->error != 0) {
         LOG_WARNING("the dead-letter queue did not take the message",
                     LOG_SLICE("function_request_id", lease->message->id),
                     LOG_STR("queue", lease->self->dead_letter_url), LOG_ERR("error", answer->error),
                     LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL));
-        flow_settled(lease->message, answer->error, now);
+        lease->unmarked = answer->sqs.code == SQS_ERROR_INVALID_PARAMETER_VALUE;
+        source_settled(lease->message, answer->error, now);
         return;
     }
     lease->copied = true;
     lease->kind = PENDING_DELETE;
     batcher_add(&lease->self->deletes, lease);
+}
+
+/* Its own attributes all, and beside them as many marks as there is room for. */
+static void prepare_attributes(struct dead_letter_call *call, const struct lease *lease)
+{
+    struct sqs_attributes *attributes = &call->input.entry.attributes;
+    size_t body = lease->received->body.len;
+    size_t room = body < SQS_BATCH_BYTES_MAX ? SQS_BATCH_BYTES_MAX - body : 0;
+
+    arena_init(&call->arena, MARKS_MAX_BYTES);
+    *attributes = lease->received->attributes;
+    if (!lease->unmarked &&
+        sqs_marks_add(&lease->received->attributes, source_marks(lease->message), room,
+                      &call->arena, attributes) != 0) {
+        *attributes = lease->received->attributes;
+    }
 }
 
 static void copy_to_dead_letter(struct sqs_source *self, struct lease *lease)
@@ -377,7 +415,7 @@ static void copy_to_dead_letter(struct sqs_source *self, struct lease *lease)
     call->lease = lease;
     call->input.queue_url = str_from(self->dead_letter_url);
     call->input.entry.body = lease->received->body;
-    call->input.entry.attributes = lease->received->attributes;
+    prepare_attributes(call, lease);
     call->input.entry.group_id = system_attribute(lease->received, "MessageGroupId");
     call->input.entry.deduplication_id =
         str_ends_with(str_from(self->dead_letter_url), STR(".fifo")) ? lease->received->message_id
@@ -492,16 +530,15 @@ static void on_attributes(void *context, const struct sqs_client_answer *answer,
         return;
     }
     for (uint32_t i = 0; i < out->attributes.count; i++) {
-        if (str_equal(out->attributes.items[i].name, STR("RedrivePolicy"))) {
-            take_redrive_policy(self, out->attributes.items[i].value);
+        const struct sqs_pair *pair = &out->attributes.items[i];
+        if (str_equal(pair->name, STR("RedrivePolicy"))) {
+            take_redrive_policy(self, pair->value);
+        } else if (str_equal(pair->name, STR("MessageRetentionPeriod")) &&
+                   str_to_i64(pair->value, 1, INT32_MAX, &self->retention_s) != 0) {
+            self->retention_s = 0;
         }
     }
-    flow_route_dead_letter(self->source.route, self->has_dead_letter);
-    if (!self->has_dead_letter) {
-        LOG_WARNING("the queue has no dead-letter queue: what the target refuses for good stays in "
-                    "the queue",
-                    LOG_STR("queue", self->queue_url));
-    }
+    source_dead_letter(&self->source, self->has_dead_letter);
 }
 
 static void ask_attributes(struct sqs_source *self)
@@ -532,6 +569,7 @@ static void prepare_inputs(struct sqs_source *self)
     self->asked_attributes[0] = STR("All");
     self->asked_message_attributes[0] = STR("All");
     self->asked_queue_attributes[0] = STR("RedrivePolicy");
+    self->asked_queue_attributes[1] = STR("MessageRetentionPeriod");
     self->receive_in.queue_url = str_from(self->queue_url);
     self->receive_in.attribute_names = (struct sqs_strings){self->asked_attributes, 1, true};
     self->receive_in.message_attribute_names =
@@ -539,7 +577,7 @@ static void prepare_inputs(struct sqs_source *self)
     self->receive_in.visibility_timeout = (struct sqs_int){true, self->visibility_s};
     self->receive_in.wait_seconds = (struct sqs_int){true, WAIT_S};
     self->attributes_in.queue_url = str_from(self->queue_url);
-    self->attributes_in.names = (struct sqs_strings){self->asked_queue_attributes, 1, true};
+    self->attributes_in.names = (struct sqs_strings){self->asked_queue_attributes, 2, true};
 }
 
 struct source *source_sqs_new(struct loop *loop, struct sqs_client *client, struct str queue_url,

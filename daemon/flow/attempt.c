@@ -29,6 +29,9 @@ void attempt_start(struct message *message, mono_ns now)
         route->retries++;
     }
     message->attempt_started_at = now;
+    if (message->first_attempt_at == MONO_NEVER) {
+        message->first_attempt_at = now;
+    }
     message_move(message, MESSAGE_IN_FLIGHT);
     flow->ops->start(flow->context, message);
 }
@@ -95,22 +98,28 @@ static mono_ns throttle_gate(struct message *message, const struct attempt_resul
     return mono_max(until, now);
 }
 
-static void wait_until(struct message *message, mono_ns until)
+static void wait_until(struct message *message, mono_ns until, mono_ns now)
 {
+    if (message_expires(message, until)) {
+        give_up(message, GIVE_UP_EXPIRED, now);
+        return;
+    }
     message_move(message, MESSAGE_WAITING);
     heap_set(&message->route->deadlines, &message->deadline, until);
 }
 
-static void give_up(struct message *message, mono_ns now)
+void give_up(struct message *message, enum give_up why, mono_ns now)
 {
     struct route *route = message->route;
     int64_t max_backoff_ns = route->config.retry.max_backoff_ns;
 
+    message->give_up = why;
     if (route->config.has_dead_letter) {
         settle_begin(message, SETTLE_DEAD_LETTER, 0, now);
     } else if (message->group_state != NULL) {
         /* Handed back it would be overtaken by its group: it keeps its place and tries on. */
-        wait_until(message, mono_add(now, max_backoff_ns));
+        message->give_up = GIVE_UP_NONE;
+        wait_until(message, mono_add(now, max_backoff_ns), now);
     } else {
         settle_begin(message, SETTLE_RELEASE, max_backoff_ns, now);
     }
@@ -122,11 +131,11 @@ static void try_again(struct message *message, mono_ns now)
     const struct retry_config *retry = &route->config.retry;
 
     if (retry->max_attempts > 0 && message->attempts >= retry->max_attempts) {
-        give_up(message, now);
+        give_up(message, GIVE_UP_MAX_ATTEMPTS, now);
         return;
     }
     wait_until(message,
-               mono_add(now, retry_backoff_ns(retry, message->backoffs++, &route->flow->rng)));
+               mono_add(now, retry_backoff_ns(retry, message->backoffs++, &route->flow->rng)), now);
 }
 
 static void act_on(struct message *message, enum outcome outcome,
@@ -137,10 +146,10 @@ static void act_on(struct message *message, enum outcome outcome,
         settle_begin(message, SETTLE_ACK, 0, now);
         return;
     case OUTCOME_DEAD_LETTER:
-        give_up(message, now);
+        give_up(message, GIVE_UP_REFUSED, now);
         return;
     case OUTCOME_THROTTLE:
-        wait_until(message, throttle_gate(message, result, now));
+        wait_until(message, throttle_gate(message, result, now), now);
         return;
     default:
         try_again(message, now);

@@ -137,6 +137,8 @@ SL_MUST_CHECK int group_join(struct message *message, mono_ns now);
 /* The message goes its last way; the next of its group may be called. */
 void group_leave(struct message *message, mono_ns now);
 void message_free(struct message *message);
+/* Its queue deletes it by then, and there is a place where it would be kept. */
+bool message_expires(const struct message *message, mono_ns by);
 
 /* ---- retry.c ---- */
 /* Upper end of the k-th wait (k from 0): min·2^k, after max_doublings linear, at most max. */
@@ -148,6 +150,8 @@ int64_t backoff_ns(int64_t first_ns, uint32_t k, struct rng *rng);
 
 /* ---- attempt.c ---- */
 void attempt_start(struct message *message, mono_ns now);
+/* To the dead-letter queue; where there is none it is handed back, and not lost. */
+void give_up(struct message *message, enum give_up why, mono_ns now);
 
 /* ---- lease.c ---- */
 void lease_schedule(struct message *message);
@@ -202,8 +206,8 @@ void share_done(struct route *route);
 void share_contend(struct route *route, bool contends);
 /* A call of the route started. */
 void share_charge(struct route *route);
-/* Permits of the limit that the route can expect to get a second. */
-double share_pace_per_second(const struct route *route, const struct limit *limit, mono_ns now);
+/* Permits of the limit that the route can expect to get within the horizon. */
+double share_expect(const struct route *route, struct limit *limit, int64_t horizon_ns, mono_ns now);
 
 /* ---- route.c ---- */
 /* What concerns this route alone, and leaves all that it shares to the others. */

@@ -422,8 +422,9 @@ static double lane_pace(const struct lane *lane)
     double pace = INFINITY;
 
     for (uint32_t i = 0; i < config->keyed_count; i++) {
-        double one = limit_config_pace(limit_keyed_config(config->keyed[i])) / config->weight;
-        pace = one < pace ? one : pace;
+        const struct limit_config *limit = limit_keyed_config(config->keyed[i]);
+        double one = limit_config_pace(limit) / config->weight;
+        pace = !limit->dry_run && one < pace ? one : pace;
     }
     return pace;
 }

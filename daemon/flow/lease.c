@@ -5,9 +5,18 @@
  */
 #include "flow_internal.h"
 
+/* While it waits here its queue may come to delete it, which no extension puts off. */
+static bool expires_here(const struct message *message, mono_ns by)
+{
+    return message->state != MESSAGE_IN_FLIGHT && message->state != MESSAGE_SETTLING &&
+           message_expires(message, by);
+}
+
 static int64_t extension_due(const struct message *message)
 {
-    return message->lease_until - message->visibility_ns / 2;
+    mono_ns due = message->lease_until - message->visibility_ns / 2;
+
+    return expires_here(message, due) ? message->expires_at : due;
 }
 
 void lease_schedule(struct message *message)
@@ -76,6 +85,10 @@ void leases_run(struct route *route, uint32_t *budget, mono_ns now)
         (*budget)--;
         if (message->lease_until <= now) {
             lease_end(message, now);
+        } else if (expires_here(message, now)) {
+            give_up(message, GIVE_UP_EXPIRED, now);
+        } else if (message->state == MESSAGE_IN_FLIGHT && extension_due(message) > now) {
+            lease_schedule(message); /* its call began before the end came */
         } else {
             lease_extend(message);
         }

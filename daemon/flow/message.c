@@ -83,7 +83,7 @@ struct message *flow_message_new(struct route *route)
     struct message *message = MEM_NEW(struct message);
 
     message->route = route;
-    message->first_attempt_at = MONO_NEVER;
+    message->first_attempt_at = message->expires_at = MONO_NEVER;
     return message;
 }
 
@@ -93,6 +93,11 @@ void message_free(struct message *message)
 
     flow->ops->message_done(flow->context, message);
     free(message);
+}
+
+bool message_expires(const struct message *message, mono_ns by)
+{
+    return by >= message->expires_at && message->route->config.has_dead_letter;
 }
 
 /* ---- groups ---- */

@@ -64,6 +64,9 @@ static bool route_start(struct route *route, mono_ns now)
         struct lane *lane = message->lane;
         struct limit_verdict verdict = route_admit(route, now);
         if (!verdict.admit) {
+            if (verdict.reason == LIMIT_REASON_CLAIM) {
+                limit_set_want(&route->config.limits, route->config.weight, now);
+            }
             route_block(route, verdict, now);
             if (route->config.weight > 1) {
                 route_reserve(route, now);

@@ -55,9 +55,8 @@ static uint32_t receive_goal(const struct route *route, mono_ns now)
     }
     goal = goal > slots ? goal : slots;
     for (uint32_t i = 0; i < set->count; i++) {
-        double pace =
-            share_pace_per_second(route, set->limits[i], now) * horizon_s / route->config.weight;
-        goal = pace < goal ? pace : goal;
+        double calls = share_expect(route, set->limits[i], HORIZON_NS, now) / route->config.weight;
+        goal = calls < goal ? calls : goal;
     }
     if (!(goal > 1)) {
         return 1;
@@ -118,13 +117,18 @@ static uint32_t receive_want(const struct route *route, mono_ns now)
     return want < HELD_MAX - outside ? want : HELD_MAX - outside;
 }
 
-/* All its permits are with calls whose arrival is not certain: W after it at the earliest. */
+/* All its permits are with calls whose arrival is not certain: W after it at the earliest. Or it
+ * is not known yet what an earlier process did. */
 static bool far_away(struct limit *limit, uint32_t weight, mono_ns now)
 {
     const struct limit_config *config = limit_config(limit);
+    struct limit_verdict verdict = limit_check(limit, weight, now);
 
-    return config->kind == LIMIT_WINDOW && config->per_ns > HORIZON_NS &&
-           limit_check(limit, weight, now).at == MONO_NEVER;
+    if (verdict.at != MONO_NEVER || verdict.reason == LIMIT_REASON_CLAIM) {
+        return false;
+    }
+    return verdict.reason == LIMIT_REASON_COLD || verdict.reason == LIMIT_REASON_QUOTA ||
+           (config->kind == LIMIT_WINDOW && config->per_ns > HORIZON_NS);
 }
 
 /* When the admissions let calls start at all, as far as time alone decides; MONO_NEVER: not before
@@ -135,7 +139,7 @@ static mono_ns calls_from(struct route *route, mono_ns now)
     struct limit_verdict verdict = limit_set_check(set, route->config.weight, now);
     mono_ns at = route->gate_until;
 
-    if (verdict.admit) {
+    if (verdict.admit || verdict.reason == LIMIT_REASON_CLAIM) {
         return at;
     }
     if (verdict.at != MONO_NEVER) {
@@ -184,10 +188,12 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
         route->received++;
         if (lane_join(message) != 0 || group_join(message, now) != 0) {
             settle_begin(message, SETTLE_RELEASE, 0, now);
-            continue;
+        } else if (message_expires(message, now)) {
+            give_up(message, GIVE_UP_EXPIRED, now);
+        } else {
+            lease_schedule(message);
+            lane_shed(message->lane, now);
         }
-        lease_schedule(message);
-        lane_shed(message->lane, now);
     }
     if (error == 0 || error == ERR_CANCELED) {
         route->receive_failures = 0;

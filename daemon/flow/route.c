@@ -242,22 +242,6 @@ struct limit_verdict route_admit_own(struct route *route, mono_ns now)
     return verdict;
 }
 
-/* As limit_set_check, and says which one. */
-static struct limit_verdict admit_limits(struct route *route, mono_ns now)
-{
-    const struct limit_set *set = &route->config.limits;
-    struct limit_verdict longest = {.admit = true, .reason = LIMIT_REASON_NONE, .at = now};
-
-    for (uint32_t i = 0; i < set->count; i++) {
-        struct limit_verdict verdict = limit_check(set->limits[i], route->config.weight, now);
-        if (!verdict.admit && (longest.admit || verdict.at > longest.at)) {
-            longest = verdict;
-            route->waits_for = set->limits[i];
-        }
-    }
-    return longest;
-}
-
 struct limit_verdict route_admit(struct route *route, mono_ns now)
 {
     struct limit_verdict verdict = route_admit_own(route, now);
@@ -276,7 +260,12 @@ struct limit_verdict route_admit(struct route *route, mono_ns now)
         route->waits_for = reservation->limit;
         return no(LIMIT_REASON_PERMIT, reservation->until);
     }
-    return admit_limits(route, now);
+    uint32_t index = 0;
+    verdict = limit_set_slowest(&route->config.limits, route->config.weight, now, &index);
+    if (!verdict.admit) {
+        route->waits_for = route->config.limits.limits[index];
+    }
+    return verdict;
 }
 
 void route_reserve(struct route *route, mono_ns now)

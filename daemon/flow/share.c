@@ -13,6 +13,7 @@
 
 #include "sluice/base/mem.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define SERVICE_UNIT 1000000u /* of one permit at share 1 */
@@ -122,13 +123,20 @@ void share_charge(struct route *route)
  * Its part by share, or all that the others now leave, whichever is more: a route beside idle ones
  * gets everything, and one with a small share must hold enough for that.
  */
-double share_pace_per_second(const struct route *route, const struct limit *limit, mono_ns now)
+double share_expect(const struct route *route, struct limit *limit, int64_t horizon_ns, mono_ns now)
 {
-    double pace = limit_pace_per_second(limit);
+    const struct limit_config *config = limit_config(limit);
+    double horizon_s = (double)horizon_ns / (double)NS_PER_S;
+    double all = config->kind == LIMIT_QUOTA /* all at once, if need be */
+                     ? (double)limit_free_permits(limit, now)
+                     : limit_pace_per_second(limit) * horizon_s;
     double shares = route->config.share;
-    double left = pace;
-    double part = pace;
+    double left = all;
+    double part = all;
 
+    if (config->dry_run) {
+        return (double)INFINITY;
+    }
     for (uint32_t i = 0; i < route->sharer_count; i++) {
         const struct route *other = route->sharers[i];
         bool idle = other->paused || (other->held == 0 && other->answered);
@@ -137,9 +145,9 @@ double share_pace_per_second(const struct route *route, const struct limit *limi
         }
         double rate = end_rate_per_second(&other->rate, now);
         /* One that waits, or is new, may want everything. */
-        left -= other->contends || rate <= 0 ? pace : rate * other->config.weight;
+        left -= other->contends || rate <= 0 ? all : rate * other->config.weight * horizon_s;
         if (other->config.priority > route->config.priority) {
-            part = pace * OUTRANKED_SHARE;
+            part = all * OUTRANKED_SHARE;
         } else {
             shares += other->config.share;
         }

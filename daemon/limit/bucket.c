@@ -26,10 +26,10 @@ void bucket_done(struct bucket *bucket)
     stamps_done(&bucket->lost);
 }
 
-static void charge(struct bucket *bucket, uint32_t weight, mono_ns arrival)
+static void charge(struct bucket *bucket, uint64_t weight, mono_ns arrival)
 {
     bucket->tat = mono_add(mono_max(bucket->tat, mono_add(arrival, bucket->guard_ns)),
-                           weight * bucket->interval_ns);
+                           (int64_t)weight * bucket->interval_ns);
 }
 
 static void release(struct bucket *bucket, uint32_t weight)
@@ -86,6 +86,12 @@ void bucket_unknown(struct bucket *bucket, uint32_t weight, mono_ns by)
 {
     SL_ASSERT(bucket->held >= bucket->lost.units + weight);
     stamps_push(&bucket->lost, by, weight);
+}
+
+void bucket_restore(struct bucket *bucket, uint64_t units, mono_ns at)
+{
+    /* Bounded by what was deep enough for the configuration, so that no time overflows. */
+    charge(bucket, units < bucket->burst ? units : bucket->burst, at);
 }
 
 void bucket_refund(struct bucket *bucket, uint32_t weight)

@@ -22,6 +22,8 @@ struct bucket {
 /* Empty at quiet_at, and no token comes in before. */
 void bucket_init(struct bucket *bucket, const struct limit_config *config, int64_t interval_ns,
                  mono_ns quiet_at);
+/* That many calls have arrived at `at`, later than all before. */
+void bucket_restore(struct bucket *bucket, uint64_t units, mono_ns at);
 void bucket_done(struct bucket *bucket);
 struct limit_verdict bucket_check(struct bucket *bucket, uint32_t weight, mono_ns now);
 void bucket_take(struct bucket *bucket, uint32_t weight);

@@ -1,16 +1,43 @@
 #include "sluice/limit/limit.h"
 
-struct limit_verdict limit_set_check(const struct limit_set *set, uint32_t weight, mono_ns now)
+/* A claim takes a moment, once the call may begin: anything else that says no comes first. */
+static bool waits_longer(const struct limit_verdict *a, const struct limit_verdict *b)
+{
+    bool a_claims = a->reason == LIMIT_REASON_CLAIM;
+    bool b_claims = b->reason == LIMIT_REASON_CLAIM;
+
+    return b->admit || (a_claims == b_claims ? a->at > b->at : b_claims);
+}
+
+struct limit_verdict limit_set_slowest(const struct limit_set *set, uint32_t weight, mono_ns now,
+                                       uint32_t *ret_index)
 {
     struct limit_verdict longest = {.admit = true, .reason = LIMIT_REASON_NONE, .at = now};
 
     for (uint32_t i = 0; i < set->count; i++) {
         struct limit_verdict verdict = limit_check(set->limits[i], weight, now);
-        if (!verdict.admit && (longest.admit || verdict.at > longest.at)) {
+        if (!verdict.admit && waits_longer(&verdict, &longest)) {
             longest = verdict;
+            *ret_index = i;
         }
     }
     return longest;
+}
+
+struct limit_verdict limit_set_check(const struct limit_set *set, uint32_t weight, mono_ns now)
+{
+    uint32_t index;
+
+    return limit_set_slowest(set, weight, now, &index);
+}
+
+void limit_set_want(const struct limit_set *set, uint32_t weight, mono_ns now)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (limit_check(set->limits[i], weight, now).reason == LIMIT_REASON_CLAIM) {
+            limit_claim_want(set->limits[i], weight);
+        }
+    }
 }
 
 void limit_grant_take(struct limit_grant *grant, const struct limit_set *set, uint32_t weight,

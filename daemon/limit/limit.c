@@ -1,12 +1,13 @@
 #include "sluice/limit/limit.h"
 
 #include "bucket.h"
+#include "claims.h"
 #include "pacer.h"
+#include "quota.h"
 #include "window.h"
 
 #include "sluice/base/mem.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 struct limit {
@@ -16,11 +17,18 @@ struct limit {
     mono_ns quiet_at; /* calls of an earlier process may arrive until then */
     uint64_t delayed; /* dry run */
     struct pacer pacer;
+    struct claims claims; /* of a saved limit */
     union {
         struct window window;
         struct bucket bucket;
+        struct quota quota;
     };
 };
+
+/* Before all times that matter, and far from overflowing. */
+#define LONG_AGO (INT64_MIN / 4)
+/* One in this many permits is claimed ahead: what a crash can waste. */
+#define CLAIM_DIVISOR 10000u
 
 const char *limit_reason_name(enum limit_reason reason)
 {
@@ -36,11 +44,6 @@ const char *limit_reason_name(enum limit_reason reason)
 static int64_t interval_ns(const struct limit_config *config)
 {
     return (config->per_ns + config->requests - 1) / config->requests;
-}
-
-static bool is_bucket(const struct limit *limit)
-{
-    return limit->config.kind == LIMIT_BUCKET;
 }
 
 static int check_range(struct error *e, const char *name, int64_t value, int64_t min, int64_t max)
@@ -79,7 +82,28 @@ int limit_config_check(const struct limit_config *config, struct error *e)
     if (error == 0 && config->kind == LIMIT_BUCKET) {
         error = check_bucket(config, e);
     }
+    if (error == 0 && config->kind == LIMIT_QUOTA && config->per_ns != LIMIT_HOUR_NS &&
+        config->per_ns != LIMIT_DAY_NS) {
+        error = error_set(e, ERR_RANGE, "per", "a quota is per hour or per day");
+    }
     return error;
+}
+
+static void init_kind(struct limit *limit, mono_ns quiet_at)
+{
+    const struct limit_config *config = &limit->config;
+
+    switch (config->kind) {
+    case LIMIT_WINDOW:
+        window_init(&limit->window, config->requests, config->per_ns + config->guard_ns, quiet_at);
+        return;
+    case LIMIT_BUCKET:
+        bucket_init(&limit->bucket, config, interval_ns(config), quiet_at);
+        return;
+    case LIMIT_QUOTA:
+        quota_init(&limit->quota, config->requests);
+        return;
+    }
 }
 
 int limit_new(const struct limit_config *config, mono_ns now, struct limit **ret)
@@ -93,12 +117,8 @@ int limit_new(const struct limit_config *config, mono_ns now, struct limit **ret
     limit->last = now;
     limit->quiet_at = mono_add(now, config->max_flight_ns);
     pacer_init(&limit->pacer, interval_ns(config));
-    if (is_bucket(limit)) {
-        bucket_init(&limit->bucket, config, interval_ns(config), limit->quiet_at);
-    } else {
-        window_init(&limit->window, config->requests, config->per_ns + config->guard_ns,
-                    limit->quiet_at);
-    }
+    /* A saved limit is told what was before, and nothing else was. */
+    init_kind(limit, config->saved ? LONG_AGO : limit->quiet_at);
     *ret = limit;
     return 0;
 }
@@ -108,9 +128,9 @@ void limit_free(struct limit *limit)
     if (limit == NULL) {
         return;
     }
-    if (is_bucket(limit)) {
+    if (limit->config.kind == LIMIT_BUCKET) {
         bucket_done(&limit->bucket);
-    } else {
+    } else if (limit->config.kind == LIMIT_WINDOW) {
         window_done(&limit->window);
     }
     free(limit);
@@ -133,8 +153,13 @@ static mono_ns translate(struct limit *limit, mono_ns at, mono_ns now)
 /* Until when nothing but the start holds calls back. */
 static mono_ns cold_until(const struct limit *limit)
 {
-    int64_t more = is_bucket(limit) ? limit->bucket.interval_ns : limit->config.per_ns;
-    return mono_add(limit->quiet_at, more + limit->config.guard_ns);
+    const struct limit_config *config = &limit->config;
+
+    if (config->saved || config->kind == LIMIT_QUOTA) {
+        return LONG_AGO;
+    }
+    int64_t more = config->kind == LIMIT_BUCKET ? limit->bucket.interval_ns : config->per_ns;
+    return mono_add(limit->quiet_at, more + config->guard_ns);
 }
 
 static void also_wait(struct limit_verdict *verdict, enum limit_reason reason, mono_ns at,
@@ -145,17 +170,36 @@ static void also_wait(struct limit_verdict *verdict, enum limit_reason reason, m
     }
 }
 
+static struct limit_verdict check_kind(struct limit *limit, uint32_t weight, mono_ns now)
+{
+    switch (limit->config.kind) {
+    case LIMIT_BUCKET:
+        return bucket_check(&limit->bucket, weight, now);
+    case LIMIT_QUOTA:
+        return quota_check(&limit->quota, weight, now);
+    default:
+        return window_check(&limit->window, weight, now);
+    }
+}
+
 static struct limit_verdict decide(struct limit *limit, uint32_t weight, mono_ns now)
 {
-    struct limit_verdict verdict = is_bucket(limit) ? bucket_check(&limit->bucket, weight, now)
-                                                    : window_check(&limit->window, weight, now);
+    const struct limit_config *config = &limit->config;
+    struct limit_verdict verdict;
 
+    if (config->saved && !limit->claims.restored) {
+        return (struct limit_verdict){.reason = LIMIT_REASON_COLD, .at = MONO_NEVER};
+    }
+    verdict = check_kind(limit, weight, now);
     if (!verdict.admit && now < cold_until(limit)) {
         verdict.reason = LIMIT_REASON_COLD;
     }
     also_wait(&verdict, LIMIT_REASON_GATE, limit->gate, now);
-    if (limit->config.pace && !is_bucket(limit)) {
+    if (config->pace && config->kind == LIMIT_WINDOW) {
         also_wait(&verdict, LIMIT_REASON_PACER, pacer_at(&limit->pacer), now);
+    }
+    if (verdict.admit && config->saved && !claims_allow(&limit->claims, weight)) {
+        return (struct limit_verdict){.reason = LIMIT_REASON_CLAIM, .at = MONO_NEVER};
     }
     return verdict;
 }
@@ -176,11 +220,21 @@ bool limit_take(struct limit *limit, uint32_t weight, mono_ns now)
         limit->delayed++;
         return false;
     }
-    if (is_bucket(limit)) {
-        bucket_take(&limit->bucket, weight);
-    } else {
+    if (limit->config.saved) {
+        SL_ASSERT(claims_allow(&limit->claims, weight));
+        claims_take(&limit->claims, weight);
+    }
+    switch (limit->config.kind) {
+    case LIMIT_WINDOW:
         window_take(&limit->window, weight);
         pacer_take(&limit->pacer, weight, now);
+        return true;
+    case LIMIT_BUCKET:
+        bucket_take(&limit->bucket, weight);
+        return true;
+    case LIMIT_QUOTA:
+        quota_take(&limit->quota, weight, now);
+        return true;
     }
     return true;
 }
@@ -188,20 +242,34 @@ bool limit_take(struct limit *limit, uint32_t weight, mono_ns now)
 void limit_arrived(struct limit *limit, uint32_t weight, mono_ns arrival, mono_ns now)
 {
     arrival = translate(limit, arrival, now);
-    if (is_bucket(limit)) {
-        bucket_arrived(&limit->bucket, weight, arrival);
-    } else {
+    limit->claims.arrived += weight;
+    switch (limit->config.kind) {
+    case LIMIT_WINDOW:
         window_return(&limit->window, weight, arrival);
+        return;
+    case LIMIT_BUCKET:
+        bucket_arrived(&limit->bucket, weight, arrival);
+        return;
+    case LIMIT_QUOTA:
+        quota_arrived(&limit->quota, weight, arrival, limit->last);
+        return;
     }
 }
 
 void limit_unknown(struct limit *limit, uint32_t weight, mono_ns reset_at, mono_ns now)
 {
     mono_ns by = mono_add(translate(limit, reset_at, now), limit->config.max_flight_ns);
-    if (is_bucket(limit)) {
-        bucket_unknown(&limit->bucket, weight, by);
-    } else {
+    limit->claims.arrived += weight; /* by now + max_flight: that is when a record says they did */
+    switch (limit->config.kind) {
+    case LIMIT_WINDOW:
         window_return(&limit->window, weight, by);
+        return;
+    case LIMIT_BUCKET:
+        bucket_unknown(&limit->bucket, weight, by);
+        return;
+    case LIMIT_QUOTA:
+        quota_unknown(&limit->quota, weight, by, limit->last);
+        return;
     }
 }
 
@@ -209,11 +277,18 @@ void limit_unknown(struct limit *limit, uint32_t weight, mono_ns reset_at, mono_
  * tight loop. */
 void limit_refund(struct limit *limit, uint32_t weight, mono_ns now)
 {
-    (void)advance(limit, now);
-    if (is_bucket(limit)) {
-        bucket_refund(&limit->bucket, weight);
-    } else {
+    now = advance(limit, now);
+    claims_refund(&limit->claims, weight);
+    switch (limit->config.kind) {
+    case LIMIT_WINDOW:
         window_refund(&limit->window, weight);
+        return;
+    case LIMIT_BUCKET:
+        bucket_refund(&limit->bucket, weight);
+        return;
+    case LIMIT_QUOTA:
+        quota_refund(&limit->quota, weight, now);
+        return;
     }
 }
 
@@ -228,18 +303,25 @@ int limit_resize(struct limit *limit, const struct limit_config *config, mono_ns
     if (error != 0) {
         return error;
     }
-    if (config->kind != limit->config.kind) {
+    if (config->kind != limit->config.kind || config->saved != limit->config.saved ||
+        (config->kind == LIMIT_QUOTA && config->per_ns != limit->config.per_ns)) {
         return ERR_INVALID;
     }
     now = advance(limit, now);
     limit->config = *config;
     pacer_resize(&limit->pacer, interval_ns(config), now);
-    if (is_bucket(limit)) {
-        bucket_resize(&limit->bucket, config, interval_ns(config), now);
-    } else {
+    switch (config->kind) {
+    case LIMIT_WINDOW:
         window_resize(&limit->window, config->requests, config->per_ns + config->guard_ns);
+        return 0;
+    case LIMIT_BUCKET:
+        bucket_resize(&limit->bucket, config, interval_ns(config), now);
+        return 0;
+    case LIMIT_QUOTA:
+        limit->quota.requests = config->requests;
+        return 0;
     }
-    return 0;
+    return ERR_INVALID;
 }
 
 const struct limit_config *limit_config(const struct limit *limit)
@@ -250,16 +332,27 @@ const struct limit_config *limit_config(const struct limit *limit)
 uint32_t limit_free_permits(struct limit *limit, mono_ns now)
 {
     now = advance(limit, now);
-    return is_bucket(limit) ? bucket_free_permits(&limit->bucket, now)
-                            : window_free_permits(&limit->window, now);
+    switch (limit->config.kind) {
+    case LIMIT_BUCKET:
+        return bucket_free_permits(&limit->bucket, now);
+    case LIMIT_QUOTA:
+        return quota_free_permits(&limit->quota, now);
+    default:
+        return window_free_permits(&limit->window, now);
+    }
 }
 
 mono_ns limit_new_again_at(const struct limit *limit)
 {
-    mono_ns at = is_bucket(limit) ? bucket_full_at(&limit->bucket)
-                                  : mono_max(window_free_at(&limit->window), limit->pacer.next);
-
-    return mono_max(at, limit->gate);
+    switch (limit->config.kind) {
+    case LIMIT_WINDOW:
+        return mono_max(mono_max(window_free_at(&limit->window), limit->pacer.next), limit->gate);
+    case LIMIT_BUCKET:
+        return mono_max(bucket_full_at(&limit->bucket), limit->gate);
+    case LIMIT_QUOTA:
+        break;
+    }
+    return MONO_NEVER;
 }
 
 uint64_t limit_dry_run_delayed(const struct limit *limit)
@@ -269,12 +362,99 @@ uint64_t limit_dry_run_delayed(const struct limit *limit)
 
 double limit_config_pace(const struct limit_config *config)
 {
-    return config->dry_run
-               ? (double)INFINITY
-               : (double)config->requests * (double)NS_PER_S / (double)config->per_ns;
+    return (double)config->requests * (double)NS_PER_S / (double)config->per_ns;
 }
 
 double limit_pace_per_second(const struct limit *limit)
 {
     return limit_config_pace(&limit->config);
+}
+
+void limit_quota_periods(struct limit *limit, const struct limit_period periods[2], mono_ns now)
+{
+    SL_ASSERT(limit->config.kind == LIMIT_QUOTA);
+    quota_set_periods(&limit->quota, periods, advance(limit, now));
+}
+
+/* ---- saved ---- */
+
+bool limit_outlives_process(const struct limit_config *config)
+{
+    return config->kind == LIMIT_QUOTA || config->per_ns > LIMIT_UNSAVED_MAX_NS;
+}
+
+void limit_restore(struct limit *limit, uint64_t units, mono_ns at)
+{
+    SL_ASSERT(limit->config.saved && !limit->claims.restored);
+    if (limit->config.kind == LIMIT_BUCKET) {
+        bucket_restore(&limit->bucket, units, at);
+    } else if (limit->config.kind == LIMIT_WINDOW) {
+        window_restore(&limit->window, units, at);
+    }
+}
+
+void limit_restore_quota(struct limit *limit, const uint64_t used[2])
+{
+    SL_ASSERT(limit->config.kind == LIMIT_QUOTA && !limit->claims.restored);
+    quota_restore(&limit->quota, used, 0, LONG_AGO);
+}
+
+void limit_restored(struct limit *limit, uint64_t outstanding, mono_ns now)
+{
+    static const uint64_t none[2] = {0, 0};
+    mono_ns quiet_at = mono_add(advance(limit, now), limit->config.max_flight_ns);
+
+    limit_restore(limit, outstanding, quiet_at);
+    if (limit->config.kind == LIMIT_QUOTA) {
+        quota_restore(&limit->quota, none, outstanding, quiet_at);
+    }
+    limit->claims.restored = true;
+    limit->claims.arrived = outstanding; /* the next record counts them among those */
+}
+
+void limit_claim_want(struct limit *limit, uint32_t weight)
+{
+    if (weight > limit->claims.wanted) {
+        limit->claims.wanted = weight;
+    }
+}
+
+static uint64_t claim_units(const struct limit *limit)
+{
+    uint32_t units = limit->config.requests / CLAIM_DIVISOR;
+    units = units > 1 ? units : 1;
+    return units > limit->claims.wanted ? units : limit->claims.wanted;
+}
+
+/* Calls under way. */
+static uint64_t uncertain(const struct limit *limit)
+{
+    return limit->config.kind == LIMIT_WINDOW
+               ? limit->window.held
+               : limit->bucket.held - limit->bucket.lost.units; /* those count as arrived */
+}
+
+bool limit_claim_begin(struct limit *limit, bool final, struct limit_record *ret, mono_ns now)
+{
+    struct claims *claims = &limit->claims;
+
+    if (!claims->restored || claims->writing || (!final && claims->wanted == 0)) {
+        return false;
+    }
+    now = advance(limit, now);
+    *ret = (struct limit_record){.arrived = claims->arrived};
+    claims_begin(claims, final ? 0 : (uint32_t)claim_units(limit));
+    if (limit->config.kind == LIMIT_QUOTA) {
+        quota_record(&limit->quota, ret, now);
+    } else {
+        ret->outstanding = uncertain(limit);
+    }
+    ret->outstanding += claims->room_written;
+    return true;
+}
+
+void limit_claim_end(struct limit *limit, bool written)
+{
+    SL_ASSERT(limit->claims.writing);
+    claims_end(&limit->claims, written);
 }

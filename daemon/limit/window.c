@@ -102,6 +102,15 @@ mono_ns window_free_at(const struct window *window)
     return window->held > 0 ? MONO_NEVER : mono_add(window->newest, window->hold_ns);
 }
 
+void window_restore(struct window *window, uint64_t units, mono_ns at)
+{
+    uint32_t weight = units < window->permits ? (uint32_t)units : window->permits;
+    if (weight > 0) {
+        window_take(window, weight);
+        window_return(window, weight, at);
+    }
+}
+
 uint32_t window_free_permits(const struct window *window, mono_ns now)
 {
     mono_ns next;

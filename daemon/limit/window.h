@@ -20,6 +20,8 @@ struct window {
 
 /* Calls of an earlier process may arrive until quiet_at: as if N did at that moment. */
 void window_init(struct window *window, uint32_t permits, int64_t hold_ns, mono_ns quiet_at);
+/* That many calls have arrived at `at`, later than all before. More than N: the latest N. */
+void window_restore(struct window *window, uint64_t units, mono_ns at);
 void window_done(struct window *window);
 struct limit_verdict window_check(const struct window *window, uint32_t weight, mono_ns now);
 void window_take(struct window *window, uint32_t weight);

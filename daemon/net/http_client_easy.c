@@ -10,6 +10,7 @@
 #define REQUEST_TEXT_MAX     ((size_t)128 * 1024)
 #define RESPONSE_HEADERS_MAX ((size_t)64 * 1024)
 #define POOLED_BODY_MAX      ((size_t)64 * 1024) /* what an idle call keeps of its buffer */
+#define POLL_TEXT            "select/poll returned error" /* what libcurl says of a reset */
 #define KEEPALIVE_IDLE_S     60L
 #define KEEPALIVE_INTERVAL_S 20L
 
@@ -427,6 +428,8 @@ static void read_detail(struct http_call *call, CURLcode code)
     } else if (result->error == ERR_RESET && call->write_count > 0 &&
                (code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_COULDNT_CONNECT)) {
         text = "the connection was closed without an answer";
+    } else if (result->error == ERR_RESET && str_equal(str_from(text), STR(POLL_TEXT))) {
+        text = "the connection was reset by the peer";
     }
     str_copy(result->detail, sizeof(result->detail), str_from(text));
 }

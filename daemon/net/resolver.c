@@ -30,6 +30,9 @@ struct resolver_entry {
     uv_getaddrinfo_t request;
     bool running;
     bool closing;
+    bool numeric;
+    mono_ns asked_at; /* when the last look-up began */
+    mono_ns due;      /* when the next begins */
     struct loop_timer timer;
     struct address_set set;
     char *addresses; /* set as text; NULL while nothing is known */
@@ -104,6 +107,12 @@ static void on_timer(void *context, mono_ns now)
     look_up(context);
 }
 
+static void look_up_at(struct resolver_entry *entry, mono_ns at)
+{
+    entry->due = at;
+    loop_timer_set(entry->loop, &entry->timer, at);
+}
+
 /* A name that never resolved is asked for again soon, less and less often. */
 static void schedule(struct resolver_entry *entry)
 {
@@ -116,7 +125,7 @@ static void schedule(struct resolver_entry *entry)
     } else {
         entry->retry_ns = RETRY_FIRST_NS;
     }
-    loop_timer_set(entry->loop, &entry->timer, loop_now() + pause_ns);
+    look_up_at(entry, loop_now() + pause_ns);
 }
 
 /* True when the caller is to be told. */
@@ -181,6 +190,7 @@ static void look_up(struct resolver_entry *entry)
     int status;
 
     entry->request.data = entry;
+    entry->asked_at = loop_now();
     status =
         uv_getaddrinfo(loop_uv(entry->loop), &entry->request, on_answer, entry->host, NULL, &hints);
     if (status == 0) {
@@ -230,9 +240,10 @@ struct resolver_entry *resolver_entry_new(struct loop *loop, const struct resolv
     entry->timer.context = entry;
     if (is_numeric(entry->host, &set)) {
         entry_take(entry, &set);
+        entry->numeric = true;
     } else {
         /* By the timer, so that on_change never comes before this returned. */
-        loop_timer_set(loop, &entry->timer, loop_now());
+        look_up_at(entry, loop_now());
     }
     return entry;
 }
@@ -248,6 +259,15 @@ int resolver_entry_error(const struct resolver_entry *entry, const char **ret_te
         *ret_text = entry->error_text;
     }
     return entry->error;
+}
+
+void resolver_entry_doubt(struct resolver_entry *entry)
+{
+    mono_ns at = mono_max(mono_add(entry->asked_at, RETRY_FIRST_NS), loop_now());
+
+    if (!entry->numeric && !entry->running && !entry->closing && at < entry->due) {
+        look_up_at(entry, at);
+    }
 }
 
 void resolver_entry_close(struct resolver_entry *entry)

@@ -4,12 +4,15 @@
  */
 #include "engine_internal.h"
 
+#include "attribute_blob.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #define NAMES_MAX_BYTES 8192
-#define SWEEP_ROWS      256  /* per queue and transaction */
-#define SPARE_PAGES     2048 /* free pages that stay: 16 MiB */
+#define MARK_MAX_BYTES  ((size_t)4 << 20) /* a row's attributes, before and after */
+#define SWEEP_ROWS      256               /* per queue and transaction */
+#define SPARE_PAGES     2048              /* free pages that stay: 16 MiB */
 #define SWEEP_EVERY_MS  1000 /* a receive checks retention exactly; the sweep may be this late */
 
 struct queue *engine_dead_letter_queue(struct engine *engine, const struct queue *queue)
@@ -73,6 +76,49 @@ static int write_move(struct engine *engine, const struct engine_move *move,
     return db_run(s);
 }
 
+/* Reads what the row says (copied: the statement ends), and writes that with the marks. */
+static int mark_row(struct engine *engine, const struct engine_move *move, struct arena *arena)
+{
+    struct str blob;
+    struct sqs_attributes attributes;
+    size_t most = (size_t)move->to->definition->max_message_bytes;
+    sqlite3_stmt *s = db_use(&engine->db, STATEMENT_MESSAGE_SAID);
+    sqlite3_bind_int64(s, 1, move->row_id);
+    int rc = db_step(s);
+    if (rc != 1) {
+        return rc == 0 ? ERR_CORRUPT : rc;
+    }
+    blob = db_column(s, 0);
+    size_t body = db_column(s, 1).len;
+    blob.ptr = blob.len > 0 ? arena_dup(arena, blob.ptr, blob.len) : NULL;
+    db_reset(s);
+    if (blob.ptr == NULL && blob.len > 0) {
+        return ERR_NOMEM;
+    }
+    rc = attribute_blob_read(blob, arena, &attributes);
+    rc = rc != 0 ? rc
+                 : sqs_marks_add(&attributes, move->marks, most > body ? most - body : 0, arena,
+                                 &attributes);
+    rc = rc != 0 ? rc : attribute_blob_write(&attributes, arena, &blob);
+    if (rc != 0) {
+        return rc;
+    }
+    s = db_use(&engine->db, STATEMENT_MESSAGE_SAY);
+    sqlite3_bind_int64(s, 1, move->row_id);
+    db_bind_blob(s, 2, blob);
+    return db_run(s);
+}
+
+/* Before its move, which changes its id. */
+static int say_marks(struct engine *engine, const struct engine_move *move)
+{
+    struct arena arena;
+    arena_init(&arena, MARK_MAX_BYTES);
+    int rc = mark_row(engine, move, &arena);
+    arena_done(&arena);
+    return rc;
+}
+
 static int move_row(struct engine *engine, const struct engine_move *move, struct move_names *names)
 {
     struct queue *to = move->to;
@@ -101,6 +147,7 @@ int engine_row_move(struct engine *engine, const struct engine_move *move)
 {
     struct move_names names = {.group = STR_NONE, .deduplication_id = STR_NONE};
     int rc = engine_touch(engine, move->to);
+    rc = rc == 0 && move->marks != NULL ? say_marks(engine, move) : rc;
     if (rc != 0) {
         return rc;
     }
@@ -113,11 +160,14 @@ int engine_row_move(struct engine *engine, const struct engine_move *move)
 int engine_row_expire(struct engine *engine, struct queue *queue, int64_t row_id,
                       const struct row_state *state)
 {
+    const struct sqs_marks marks = {
+        .values = {[SQS_MARK_REASON] = STR("expired"), [SQS_MARK_QUEUE] = queue_name(queue)}};
     const struct engine_move move = {
         .from = queue,
         .to = engine_dead_letter_queue(engine, queue),
         .row_id = row_id,
         .state = state,
+        .marks = &marks,
         .restart = true, /* or it would outlive its retention there at once */
     };
     int rc = move.to != NULL ? engine_row_move(engine, &move)

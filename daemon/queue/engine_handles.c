@@ -251,6 +251,7 @@ static int settle_dead_letter(struct engine *engine, struct queue *queue,
         .to = engine_dead_letter_queue(engine, queue),
         .row_id = settle->row_id,
         .state = state,
+        .marks = settle->marks,
     };
     if (move.to == NULL) {
         return ERR_UNSUPPORTED;

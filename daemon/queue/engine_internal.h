@@ -15,6 +15,7 @@
 
 #include "sluice/base/mem.h"
 #include "sluice/sqs/arn.h"
+#include "sluice/sqs/marks.h"
 
 /* The queue for a change: its state is saved for a rollback and brought up to now. */
 SL_MUST_CHECK int engine_touch(struct engine *engine, struct queue *queue);
@@ -80,7 +81,8 @@ struct engine_move {
     int64_t row_id;
     const struct row_state *state;
     bool restart;
-    bool renew; /* as a new message: its own id, never received, no source */
+    bool renew;                    /* as a new message: its own id, never received, no source */
+    const struct sqs_marks *marks; /* what it says of itself from now on; NULL: as before */
 };
 SL_MUST_CHECK int engine_row_move(struct engine *engine, const struct engine_move *move);
 /* To the dead-letter queue if there is one, else deleted; counted. */

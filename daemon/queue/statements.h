@@ -126,6 +126,8 @@
     XX(MESSAGE_MOVE,                                                                               \
        "UPDATE messages SET id = ?2, lane = ?3, visible_at = ?4, enqueued_at = ?5, source = ?6,"   \
        " token = ?7, group_key = ?8, deduplication_id = ?9 WHERE id = ?1")                         \
+    XX(MESSAGE_SAID, "SELECT attributes, body FROM messages WHERE id = ?1")                        \
+    XX(MESSAGE_SAY, "UPDATE messages SET attributes = ?2 WHERE id = ?1")                           \
     /* to another queue as a new message */                                                        \
     XX(MESSAGE_RENEW,                                                                              \
        "UPDATE messages SET id = ?2, lane = ?3, visible_at = ?4, enqueued_at = ?5, source = ?6,"   \

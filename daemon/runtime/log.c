@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define SERVICE_MAX  64
-#define REPEAT_SLOTS 64u
+#define REPEAT_SLOTS 256u
 /* Kept free at the end of a line for "suppressed", "truncated", the brace and the newline. */
 #define LINE_TAIL 96
 /* The head always fits: an escape makes at most six bytes of one. */
@@ -25,9 +25,9 @@ static int64_t system_clock_ns(clockid_t id)
     return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-/* One place in the source and what it wrote lately. */
+/* One place in the source, for one route, and what it wrote lately. */
 struct repeat {
-    const char *location;
+    uint64_t place; /* 0: free */
     int64_t window_start_ns;
     uint32_t written;
     uint64_t suppressed;
@@ -305,35 +305,42 @@ static void put_head_text(struct line *line, enum log_level level, const char *m
 
 /* ---- repeats ---- */
 
-static uint32_t location_hash(const char *location)
+static uint64_t hash_more(uint64_t hash, struct str text)
 {
-    uint32_t hash = 2166136261u;
-    for (; *location != '\0'; location++) {
-        hash = (hash ^ (unsigned char)*location) * 16777619u;
+    for (size_t i = 0; i < text.len; i++) {
+        hash = (hash ^ (unsigned char)text.ptr[i]) * UINT64_C(1099511628211); /* FNV-1a */
     }
     return hash;
 }
 
-/* The slot of this place. Two places that fall on one slot displace each other: then more is
-   written than need be, never less. */
-static struct repeat *repeat_of(const char *location)
+/* A route that fails loudly must not silence what happens to another. */
+static uint64_t place_of(const char *location, const struct log_field *fields, size_t count)
 {
-    struct repeat *repeat = &sink.repeats[location_hash(location) % REPEAT_SLOTS];
-    if (repeat->location == NULL || strcmp(repeat->location, location) != 0) {
-        *repeat = (struct repeat){.location = location, .window_start_ns = INT64_MIN};
+    uint64_t hash = hash_more(UINT64_C(14695981039346656037), str_from(location));
+
+    for (size_t i = 0; i < count; i++) {
+        if (fields[i].type == LOG_VALUE_STR && strcmp(fields[i].key, "route") == 0) {
+            hash = hash_more(hash, fields[i].str);
+        }
+    }
+    return hash == 0 ? 1 : hash;
+}
+
+/* Two places that fall on one slot displace each other: then more is written than need be, never
+   less. */
+static struct repeat *repeat_of(uint64_t place)
+{
+    struct repeat *repeat = &sink.repeats[place % REPEAT_SLOTS];
+    if (repeat->place != place) {
+        *repeat = (struct repeat){.place = place, .window_start_ns = INT64_MIN};
     }
     return repeat;
 }
 
 /* True when the line is to be counted instead of written. */
-static bool suppress(enum log_level level, const char *location, int64_t now_ns,
-                     uint64_t *ret_suppressed)
+static bool suppress(struct repeat *repeat, int64_t now_ns, uint64_t *ret_suppressed)
 {
     *ret_suppressed = 0;
-    if (level < LOG_LEVEL_WARNING) {
-        return false;
-    }
-    struct repeat *repeat = repeat_of(location);
     if (repeat->window_start_ns == INT64_MIN || now_ns - repeat->window_start_ns >= LOG_REPEAT_NS) {
         repeat->window_start_ns = now_ns;
         repeat->written = 0;
@@ -366,32 +373,57 @@ static void write_all(int fd, const char *ptr, size_t len)
     }
 }
 
-void log_write(enum log_level level, const char *location, const char *message,
-               const struct log_field *fields, size_t count)
+static void write_line(enum log_level level, const char *location, const char *message,
+                       const struct log_field *fields, size_t count, uint64_t suppressed)
 {
     struct line line;
+    int64_t wall_ns = sink.clock_ns(CLOCK_REALTIME);
+
     line.len = 0;
     line.truncated = false;
-    int saved_errno = errno;
+    if (sink.json) {
+        put_head_json(&line, level, location, message, wall_ns);
+    } else {
+        put_head_text(&line, level, message, wall_ns);
+    }
+    for (size_t i = 0; i < count; i++) {
+        put_field(&line, &fields[i], sink.json);
+    }
+    put_tail(&line, suppressed, sink.json);
+    write_all(sink.fd, line.bytes, line.len);
+}
+
+static void sink_lock(void)
+{
     (void)pthread_mutex_lock(&sink.mutex);
     if (sink.fd < 0) {
         sink.fd = STDERR_FILENO;
         sink.json = format_is_json(LOG_FORMAT_AUTO, STDERR_FILENO);
     }
+}
+
+void log_write(enum log_level level, const char *location, const char *message,
+               const struct log_field *fields, size_t count)
+{
+    int saved_errno = errno;
     uint64_t suppressed = 0;
-    if (!suppress(level, location, sink.clock_ns(CLOCK_MONOTONIC), &suppressed)) {
-        int64_t wall_ns = sink.clock_ns(CLOCK_REALTIME);
-        if (sink.json) {
-            put_head_json(&line, level, location, message, wall_ns);
-        } else {
-            put_head_text(&line, level, message, wall_ns);
-        }
-        for (size_t i = 0; i < count; i++) {
-            put_field(&line, &fields[i], sink.json);
-        }
-        put_tail(&line, suppressed, sink.json);
-        write_all(sink.fd, line.bytes, line.len);
+
+    sink_lock();
+    if (level < LOG_LEVEL_WARNING || !suppress(repeat_of(place_of(location, fields, count)),
+                                               sink.clock_ns(CLOCK_MONOTONIC), &suppressed)) {
+        write_line(level, location, message, fields, count, suppressed);
     }
+    (void)pthread_mutex_unlock(&sink.mutex);
+    errno = saved_errno;
+}
+
+void log_write_each(enum log_level level, const char *location, const char *message,
+                    const struct log_field *fields, size_t count)
+{
+    int saved_errno = errno;
+
+    sink_lock();
+    write_line(level, location, message, fields, count, 0);
     (void)pthread_mutex_unlock(&sink.mutex);
     errno = saved_errno;
 }

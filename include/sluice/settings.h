@@ -57,6 +57,14 @@ struct queue_settings {
     uint32_t dead_letter_index; /* in queues, or SETTINGS_NONE */
 };
 
+/* Of on_success and on_failure: neither is given (NULL), or one. */
+struct destination_settings {
+    char *queue; /* name of an embedded queue, or the URL of an SQS queue */
+    char *url;   /* to post to */
+    /* resolved */
+    uint32_t queue_index; /* in queues; SETTINGS_NONE: queue is a URL, or none */
+};
+
 struct route_settings {
     char *name;
     char *queue; /* name of an embedded queue, or the URL of an SQS queue */
@@ -67,6 +75,7 @@ struct route_settings {
     bool paused;
     int64_t visibility_ns; /* of a message held from SQS; resolved: above the target's timeout */
     struct retry_config retry;
+    struct destination_settings on_success, on_failure;
     /* resolved */
     uint32_t queue_index; /* in queues; SETTINGS_NONE: queue is a URL */
     uint32_t target_index;

@@ -112,12 +112,12 @@ def http_call(port, method, path, body=None, headers=None, timeout=30, host="127
 
 
 class Daemon(Program):
-    """sluice run. config: a dict (written to a file), a path, or None."""
+    """sluice run. config: a dict (written to a file), a path, or None. prefix: a command that executes the rest."""
 
     def __init__(self, config=None, data_dir="data", build=BUILD, env=None, wait=True, args=(), sqs_port=9324,
-                 http_port=9325):
+                 http_port=9325, prefix=()):
         self.data_dir, self.sqs_port, self.http_port = pathlib.Path(data_dir).resolve(), sqs_port, http_port
-        command = [build / "sluice", "run", "--data-dir", self.data_dir, *args]
+        command = [*prefix, build / "sluice", "run", "--data-dir", self.data_dir, *args]
         if isinstance(config, dict):
             path = pathlib.Path(f"{self.data_dir.name}.json").resolve()
             path.write_text(json.dumps(config, indent=1))

@@ -9,6 +9,7 @@
 
 #include "sluice/base/err.h"
 #include "sluice/base/json.h"
+#include "sluice/deliver/destinations.h"
 #include "sluice/deliver/source.h"
 #include "sluice/flow/flow.h"
 #include "sluice/runtime/loop.h"
@@ -40,8 +41,11 @@ struct delivery_route_config {
     uint32_t limit_count;
     uint32_t concurrency, weight, share, priority;
     struct retry_config retry;
-    bool paused, has_dead_letter;
-    struct source *source; /* taken */
+    bool paused;
+    bool has_dead_letter;                        /* the queue has a dead-letter queue */
+    bool asks_for_dead_letter;                   /* that is not known yet: the source will say */
+    struct source *source;                       /* taken */
+    struct destination *on_success, *on_failure; /* taken; NULL: none */
 };
 
 struct delivery *delivery_new(const struct delivery_parts *parts);

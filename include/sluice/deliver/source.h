@@ -16,6 +16,7 @@
 
 struct source;
 struct sqs_attributes;
+struct sqs_marks;
 
 struct source_ops {
     const char *kind; /* "embedded", "sqs" */
@@ -44,6 +45,13 @@ struct source {
 /* Every receive is answered through here, which counts it and tells the flow (flow_received). */
 void source_received(struct source *source, struct message **messages, uint32_t count, int error,
                      mono_ns now);
+/* Every settle is answered through here, which goes on with the message or tells the flow. error:
+ * as of flow_settled. */
+void source_settled(struct message *message, int error, mono_ns now);
+/* Whether the queue has a dead-letter queue, once it is known. */
+void source_dead_letter(struct source *source, bool has_dead_letter);
+/* What a dead letter of this message says of itself; valid from its settle to the answer. */
+const struct sqs_marks *source_marks(const struct message *message);
 
 struct store;
 /* On the embedded queue. queue: name, copied. */

@@ -90,8 +90,9 @@ struct message {
     mono_ns received_at;
     mono_ns lease_until;   /* ours until then; MONO_NEVER when the source needs no extension */
     int64_t visibility_ns; /* length of one extension; 0 with MONO_NEVER */
-    void *source_data;     /* private to the source (receipt handle …), freed by it at settle */
-    void *user;            /* of the ops' owner, freed by it in ops->message_done */
+    mono_ns expires_at; /* its queue deletes it soon after, held or not; MONO_NEVER: it does not */
+    void *source_data;  /* private to the source (receipt handle …), freed by it at settle */
+    void *user;         /* of the ops' owner, freed by it in ops->message_done */
     uint32_t receive_count;
     enum message_state state;
     /* history here */
@@ -99,7 +100,8 @@ struct message {
     uint32_t calls;    /* all attempts started */
     mono_ns
         first_attempt_at; /* MONO_NEVER: none yet; kept over a restart, so also before its start */
-    enum give_up give_up; /* valid with SETTLE_DEAD_LETTER */
+    enum give_up give_up; /* with SETTLE_DEAD_LETTER, and with RELEASE where there is no
+                             dead-letter queue */
     uint32_t backoffs;    /* failures in a row, for the backoff exponent */
     int last_status;      /* HTTP status of the last attempt, 0 when none came */
     int last_error;       /* enum err of the last transport error, 0 */

@@ -13,8 +13,13 @@
  *     admit when max(TAT, now) + (u + weight - burst) * T <= now, u = units not known to have
  *     arrived, T = W/N rounded up; at a known arrival A: TAT = max(TAT, A) + weight * T.
  *
+ * A quota limit is N per hour or day of the calendar. It is told when periods begin and end; within
+ * LIMIT_QUOTA_SLACK_NS of a boundary a call counts for both, and so does one under way at it.
+ *
  * Pure: integer nanoseconds, no clock, no allocation per decision. One thread. A new limit holds
- * everything for W + max_flight + guard (calls of a previous process may still arrive).
+ * everything for W + max_flight + guard (calls of a previous process may still arrive), unless it
+ * is saved: then it holds everything until limit_restored() and every permit is claimed on disk
+ * before it is taken.
  * Time never goes back inside: an older `now` counts as the newest one seen.
  *
  * The life of a permit:   limit_check → limit_take → exactly one of
@@ -36,22 +41,27 @@
 #define LIMIT_FLIGHT_MAX_NS (3600 * NS_PER_S) /* largest guard and max_flight */
 #define LIMIT_GUARD_NS      (10 * NS_PER_MS)  /* default */
 #define LIMIT_MAX_FLIGHT_NS NS_PER_S          /* default */
-/* A longer window would have to outlive the process, and its state is not saved. */
+/* A longer window outlives the process: its state is saved. */
 #define LIMIT_UNSAVED_MAX_NS (60 * NS_PER_S)
+/* How far the target's clock and ours may differ at the end of a quota's period. */
+#define LIMIT_QUOTA_SLACK_NS NS_PER_S
+#define LIMIT_HOUR_NS        (3600 * NS_PER_S)
+#define LIMIT_DAY_NS         (24 * LIMIT_HOUR_NS)
 
-enum limit_kind { LIMIT_WINDOW, LIMIT_BUCKET };
+enum limit_kind { LIMIT_WINDOW, LIMIT_BUCKET, LIMIT_QUOTA };
 enum limit_hold { LIMIT_HOLD_ARRIVAL, LIMIT_HOLD_RESPONSE };
 
 struct limit_config {
     enum limit_kind kind;
     enum limit_hold hold;
     uint32_t requests;     /* N, 1 … LIMIT_REQUESTS_MAX */
-    int64_t per_ns;        /* W > 0 */
+    int64_t per_ns;        /* W > 0; quota: LIMIT_HOUR_NS or LIMIT_DAY_NS, whatever the clocks do */
     uint32_t burst;        /* bucket: depth >= 1; ignored by window */
     int64_t guard_ns;      /* added to W after an arrival */
     int64_t max_flight_ns; /* how long bytes of a dead connection may travel */
     bool pace;             /* the pacer in front (window); false only in comparisons and tests */
     bool dry_run;          /* admits everything, counts what it would not have admitted */
+    bool saved;            /* permits are claimed on disk; cannot change later */
 };
 
 /* What said no. Reason names appear in sluice_throttle_wait_seconds_total{reason}. */
@@ -61,6 +71,8 @@ struct limit_config {
     XX(PACER, "pacer")             /* too close to the call before */                              \
     XX(COLD, "cold")               /* start: calls of an earlier process may still arrive */       \
     XX(GATE, "gate")               /* Retry-After of the target */                                 \
+    XX(QUOTA, "quota")             /* the period's requests are used up */                         \
+    XX(CLAIM, "claim")             /* the permit is not claimed on disk yet */                     \
     XX(CONCURRENCY, "concurrency") /* K calls in flight */                                         \
     XX(ROUTE_CONCURRENCY, "route_concurrency") /* the route's share of K */                        \
     XX(PAUSED, "paused")                       /* the route is paused */                           \
@@ -108,7 +120,7 @@ SL_MUST_CHECK int limit_resize(struct limit *limit, const struct limit_config *c
 
 const struct limit_config *limit_config(const struct limit *limit);
 uint32_t limit_free_permits(struct limit *limit, mono_ns now);
-/* N / W in seconds; INFINITY for a dry run, which holds up nothing. */
+/* N / W in seconds. */
 double limit_config_pace(const struct limit_config *config);
 double limit_pace_per_second(const struct limit *limit);
 /* From when the limit is as one that was made with it and never used, should nothing be taken any
@@ -118,14 +130,60 @@ mono_ns limit_new_again_at(const struct limit *limit);
  * is not charged: each call is compared with what the limit had admitted until then. */
 uint64_t limit_dry_run_delayed(const struct limit *limit);
 
+/* ---- quota: the calendar ---- */
+#define LIMIT_PERIOD_NONE INT64_MIN
+struct limit_period {
+    int64_t id; /* grows from period to period */
+    mono_ns start, end;
+};
+/* The present period and the one that follows it. To be told before the first call, soon after each
+ * boundary, and whenever the clock was set: then the same periods have other times. A present
+ * period older than the one told before is ignored. */
+void limit_quota_periods(struct limit *limit, const struct limit_period periods[2], mono_ns now);
+
+/* ---- saved limits ---- */
+/* Whether a limit of this configuration outlives the process, so that it should be saved. */
+bool limit_outlives_process(const struct limit_config *config);
+
+struct limit_record {
+    uint64_t outstanding; /* calls that may still arrive, those it gives permission for included */
+    uint64_t arrived;     /* window, bucket: by now + max_flight, since the record before */
+    uint32_t period_count;
+    struct {
+        int64_t id;
+        uint64_t used; /* all that arrived in it, outstanding ones not included */
+    } periods[2];      /* quota */
+};
+
+/* What records of earlier processes say, before limit_restored(). Window, bucket: units that
+ * arrived by `at`, earliest first. */
+void limit_restore(struct limit *limit, uint64_t units, mono_ns at);
+/* Quota: in the present period and the next one; the periods must have been told. */
+void limit_restore_quota(struct limit *limit, const uint64_t used[2]);
+/* That was all; `outstanding` of the last record, 0 when there is none. Calls may begin. */
+void limit_restored(struct limit *limit, uint64_t outstanding, mono_ns now);
+
+/* A call of this weight was refused with LIMIT_REASON_CLAIM and is ready otherwise. */
+void limit_claim_want(struct limit *limit, uint32_t weight);
+/* Whether a record is to be written now, and what it says; then limit_claim_end(). One at a time.
+ * final: nothing will be called any more; gives back what was claimed and not used. */
+bool limit_claim_begin(struct limit *limit, bool final, struct limit_record *ret, mono_ns now);
+/* written false: nothing happened, the claim is still wanted. */
+void limit_claim_end(struct limit *limit, bool written);
+
 /* ---- several limits on one route: check all, then charge all ---- */
 #define LIMIT_SET_MAX 4
 struct limit_set {
     struct limit *limits[LIMIT_SET_MAX]; /* borrowed */
     uint32_t count;
 };
-/* Admits when all admit; else the verdict that keeps waiting longest. */
+/* Admits when all admit; else the verdict that keeps waiting longest. LIMIT_REASON_CLAIM only when
+ * nothing else says no: then limit_set_want() asks for the claims. */
 struct limit_verdict limit_set_check(const struct limit_set *set, uint32_t weight, mono_ns now);
+/* The same; *ret_index: the limit that says no, unset when none does. */
+struct limit_verdict limit_set_slowest(const struct limit_set *set, uint32_t weight, mono_ns now,
+                                       uint32_t *ret_index);
+void limit_set_want(const struct limit_set *set, uint32_t weight, mono_ns now);
 
 /*
  * grant: what one attempt holds of every limit of its set. Each limit is settled once, at the event

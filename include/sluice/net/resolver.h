@@ -2,7 +2,8 @@
  * resolver: keeps the addresses of a host fresh, off the loop (uv_getaddrinfo), so that a call
  * never waits for DNS. One entry per target host; a numeric host (an IPv6 one with or without its
  * brackets) is known when resolver_entry_new() returned, and is never told. A failed refresh keeps
- * the addresses known before; while none are known it is tried again after 1 s, 2 s … refresh.
+ * the addresses known before; while none are known it is tried again after 1 s, 2 s … refresh. Whom
+ * the known addresses fail says so (resolver_entry_doubt), and need not wait for the refresh.
  * Loop thread only.
  */
 #ifndef SLUICE_NET_RESOLVER_H
@@ -29,6 +30,9 @@ struct resolver_entry *resolver_entry_new(struct loop *loop, const struct resolv
 const char *resolver_entry_addresses(const struct resolver_entry *entry);
 /* 0, or ERR_RESOLVE with the text of the last failure. */
 int resolver_entry_error(const struct resolver_entry *entry, const char **ret_text);
+/* Nobody answers at the addresses known: looks up again, a second after the last time at the
+ * earliest. */
+void resolver_entry_doubt(struct resolver_entry *entry);
 /* Frees itself when a running look-up ended. */
 void resolver_entry_close(struct resolver_entry *entry);
 

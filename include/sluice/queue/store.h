@@ -21,6 +21,7 @@
 #include "sluice/runtime/loop.h"
 #include "sluice/sqs/actions.h"
 #include "sluice/sqs/error.h"
+#include "sluice/sqs/marks.h"
 
 struct store;
 
@@ -107,6 +108,7 @@ struct store_settle {
     enum store_settle_how how;
     int64_t delay_ms;
     bool uncount;
+    const struct sqs_marks *marks; /* DEAD_LETTER: what it says of itself, borrowed; or NULL */
     void (*done)(void *context, struct store_settle *settle);
     void *context;
     int error; /* ERR_NOT_FOUND: purged meanwhile: nothing to do; ERR_UNSUPPORTED: no dead-letter

@@ -7,9 +7,10 @@
  * Every line is valid JSON whatever the values hold: control characters are escaped, what is no
  * UTF-8 becomes U+FFFD. A line has a maximum (LOG_LINE_MAX bytes): values are cut at LOG_VALUE_MAX
  * bytes, and fields that no longer fit are left out; either adds "truncated":true. The same place
- * writes at most LOG_REPEAT_MAX lines of level WARNING and above in LOG_REPEAT_NS; the rest is
- * counted ("suppressed": n on the next one). INFO and DEBUG are never suppressed: one canonical
- * line per message is a promise. A sink that would block loses the line (log_dropped_count).
+ * writes at most LOG_REPEAT_MAX lines of level WARNING and above in LOG_REPEAT_NS, for each route
+ * that a field "route" names; the rest is counted ("suppressed": n on the next one). INFO and DEBUG
+ * are never suppressed, nor is what LOG_EACH writes: one canonical line per message is a promise. A
+ * sink that would block loses the line (log_dropped_count).
  *
  *   LOG_WARNING("settle failed", LOG_STR("route", name), LOG_I64("attempts", n));
  */
@@ -77,21 +78,25 @@ struct log_field {
 #define LOG_BOOL(key, value)   ((struct log_field){(key), LOG_VALUE_BOOL, STR_NONE, (value), 0})
 #define LOG_ERR(key, code)     LOG_STR(key, err_name(code))
 
-/* location is "file.c:line", a literal (kept for the count of repeats). Fields with a NULL string
- * are left out. */
+/* location is "file.c:line". Fields with a NULL string are left out. */
 void log_write(enum log_level level, const char *location, const char *message,
                const struct log_field *fields, size_t count);
+/* Whatever its level, never suppressed. */
+void log_write_each(enum log_level level, const char *location, const char *message,
+                    const struct log_field *fields, size_t count);
 
 #define LOG_LINE_TEXT2(line) #line
 #define LOG_LINE_TEXT(line)  LOG_LINE_TEXT2(line)
 /* Arguments are not evaluated when the level is off. */
-#define LOG_AT(level_, message, ...)                                                               \
+#define LOG_AT(level_, message, ...)   LOG_BY_(log_write, level_, message, ##__VA_ARGS__)
+#define LOG_EACH(level_, message, ...) LOG_BY_(log_write_each, level_, message, ##__VA_ARGS__)
+#define LOG_BY_(write_, level_, message, ...)                                                      \
     do {                                                                                           \
         if ((level_) >= log_level()) {                                                             \
             const struct log_field log_fields_[] = {{NULL, LOG_VALUE_ABSENT, {NULL, 0}, 0, 0},     \
                                                     ##__VA_ARGS__};                                \
-            log_write((level_), __FILE_NAME__ ":" LOG_LINE_TEXT(__LINE__), (message),              \
-                      log_fields_ + 1, SL_COUNT(log_fields_) - 1);                                 \
+            write_((level_), __FILE_NAME__ ":" LOG_LINE_TEXT(__LINE__), (message),                 \
+                   log_fields_ + 1, SL_COUNT(log_fields_) - 1);                                    \
         }                                                                                          \
     } while (0)
 #define LOG_DEBUG(message, ...)    LOG_AT(LOG_LEVEL_DEBUG, message, ##__VA_ARGS__)

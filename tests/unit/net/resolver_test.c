@@ -257,6 +257,31 @@ static void test_first_failure_is_told_and_tried_again(void **state)
     watch_end(&w);
 }
 
+static void test_doubt_asks_again_soon(void **state)
+{
+    (void)state;
+    struct watcher w;
+    names_set("192.0.2.1", false);
+    mono_ns began = loop_now();
+    watch(&w, "api.test", 3600 * NS_PER_S);
+    until_told(&w, 1);
+    unsigned asked = names_count(&names_asked);
+    names_set("192.0.2.7", false);
+    for (int i = 0; i < 20; i++) {
+        resolver_entry_doubt(w.entry);
+        turn(&w, loop_now() + DEADLINE_NS);
+    }
+    until_told(&w, 2);
+    assert_string_equal(w.addresses, "192.0.2.7");
+    assert_true(loop_now() - began >= NS_PER_S);
+    assert_int_equal(names_count(&names_asked), asked + 1); /* once for all of them */
+    watch_end(&w);
+    watch(&w, "127.0.0.1", 0);
+    resolver_entry_doubt(w.entry); /* there is nobody to ask */
+    watch_end(&w);
+    assert_int_equal(names_count(&names_asked), asked + 1);
+}
+
 static void test_too_many_addresses_are_cut(void **state)
 {
     (void)state;
@@ -340,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_name_becomes_known_and_changes),
         cmocka_unit_test(test_failed_refresh_keeps_the_addresses),
         cmocka_unit_test(test_first_failure_is_told_and_tried_again),
+        cmocka_unit_test(test_doubt_asks_again_soon),
         cmocka_unit_test(test_too_many_addresses_are_cut),
         cmocka_unit_test(test_slow_look_up_blocks_nothing),
         cmocka_unit_test(test_close_while_looking_up),

@@ -275,6 +275,40 @@ static void test_info_is_never_suppressed(void **state)
     sink_close(fd, &out);
 }
 
+static void fail_here(const char *route, uint32_t times)
+{
+    for (uint32_t i = 0; i < times; i++) {
+        LOG_WARNING("failed", LOG_I64("i", i), LOG_STR("route", route));
+    }
+}
+
+static void test_a_loud_route_silences_no_other(void **state)
+{
+    struct buf out;
+    (void)state;
+    int fd = sink_open(LOG_FORMAT_JSON, LOG_LEVEL_INFO);
+    fail_here("loud", 10 * LOG_REPEAT_MAX);
+    fail_here("quiet", 2);
+    fail_here(NULL, 1);
+    struct str text = sink_read(fd, &out);
+    assert_int_equal(count_lines(text), LOG_REPEAT_MAX + 3);
+    assert_non_null(strstr(text.ptr, "\"i\":1,\"route\":\"quiet\""));
+    sink_close(fd, &out);
+}
+
+static void test_each_is_never_suppressed(void **state)
+{
+    struct buf out;
+    (void)state;
+    int fd = sink_open(LOG_FORMAT_JSON, LOG_LEVEL_INFO);
+    for (uint32_t i = 0; i < 3 * LOG_REPEAT_MAX; i++) {
+        LOG_EACH(i % 2 == 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "settled", LOG_I64("i", i));
+        LOG_EACH(LOG_LEVEL_DEBUG, "below the level");
+    }
+    assert_int_equal(count_lines(sink_read(fd, &out)), 3 * LOG_REPEAT_MAX);
+    sink_close(fd, &out);
+}
+
 static void *write_many(void *context)
 {
     for (uint32_t i = 0; i < 300; i++) {
@@ -344,6 +378,8 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_info_is_never_suppressed),
+        cmocka_unit_test(test_a_loud_route_silences_no_other),
+        cmocka_unit_test(test_each_is_never_suppressed),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_full_sink),
     };

@@ -341,10 +341,12 @@ static void test_example_without_comments(void **state)
         buf_add(&all, line);
         buf_addc(&all, '\n');
     }
-    /* the one thing that does not go together */
+    /* the things that do not go together */
     assert_int_not_equal(settings_load(buf_str(&all), "all", &s, &errors), 0);
-    assert_int_equal(errors.count, 1);
+    assert_int_equal(errors.count, 3);
     assert_string_equal(errors.items[0].where, "limits.createjob.burst");
+    assert_string_equal(errors.items[1].where, "routes.createjob.on_success.url");
+    assert_string_equal(errors.items[2].where, "routes.createjob.on_failure.url");
     error_list_free(&errors);
     buf_done(&example);
     buf_done(&all);

@@ -1,0 +1,262 @@
+#include "sluice/deliver/destinations.h"
+
+#include "destination_send.h"
+
+#include "sluice/aws/sqs_client.h"
+#include "sluice/base/mem.h"
+#include "sluice/net/http_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_NS (5 * NS_PER_S)
+#define ARENA_MAX_BYTES    ((size_t)4 << 20)
+
+struct destination {
+    void (*start)(struct destination *destination, struct destination_send *send);
+    char *where; /* queue name, queue URL or URL */
+    char *name;  /* where, for people */
+    bool fifo;
+    struct store *store;
+    struct sqs_client *sqs;
+    struct loop *loop;
+    struct http_client *http;
+    uint32_t running;
+    struct list waiting;
+};
+
+static void start_next(struct destination *d)
+{
+    struct list_node *node;
+
+    while (d->running < DESTINATION_SENDS_MAX && (node = list_pop(&d->waiting)) != NULL) {
+        d->running++;
+        d->start(d, LIST_ENTRY(node, struct destination_send, node));
+    }
+}
+
+/* What the next one waits for is over before done may ask for more. */
+static void finish(struct destination_send *send, int error, bool refused, const char *reason)
+{
+    struct destination *d = send->destination;
+    mono_ns now = loop_now();
+
+    d->running--;
+    start_next(d);
+    send->done(send->context, error, refused, reason, now);
+}
+
+/* The message's id stays the same however often it is sent: a receiver may tell by it. */
+static void prepare(struct destination_send *send)
+{
+    (void)snprintf(send->key, sizeof(send->key), "%.*s-%s",
+                   (int)(send->message_id.len < 120 ? send->message_id.len : 120),
+                   send->message_id.ptr, send->condition);
+    trace_context_format(send->trace, send->traceparent);
+}
+
+/* Refused for what it is: it would be again. */
+static bool is_about_the_message(enum sqs_error_code code)
+{
+    return code == SQS_ERROR_INVALID_PARAMETER_VALUE || code == SQS_ERROR_INVALID_MESSAGE_CONTENTS;
+}
+
+static void prepare_entry(struct destination_send *send)
+{
+    struct sqs_send_entry *entry = &send->input.entry;
+
+    send->input.queue_url = str_from(send->destination->where);
+    send->attribute = (struct sqs_attribute){.name = STR("traceparent"),
+                                             .data_type = STR("String"),
+                                             .string_value = str_from(send->traceparent)};
+    *entry =
+        (struct sqs_send_entry){.body = send->record, .attributes = {&send->attribute, 1, true}};
+    if (send->destination->fifo) {
+        entry->group_id = send->group.len > 0 ? send->group : send->message_id;
+        entry->deduplication_id = str_from(send->key);
+    }
+}
+
+/* ---- an embedded queue ---- */
+
+static void on_stored(void *context, struct store_request *request)
+{
+    struct destination_send *send = context;
+
+    arena_done(&send->arena);
+    finish(send, request->error.code == SQS_OK ? 0 : ERR_PROTOCOL,
+           is_about_the_message(request->error.code), request->error.message);
+}
+
+static void start_queue(struct destination *d, struct destination_send *send)
+{
+    arena_init(&send->arena, ARENA_MAX_BYTES);
+    send->request = (struct store_request){.action = SQS_SEND_MESSAGE,
+                                           .input = &send->input,
+                                           .endpoint = STR("http://localhost"),
+                                           .arena = &send->arena,
+                                           .wall = loop_wall(),
+                                           .done = on_stored,
+                                           .context = send};
+    prepare_entry(send);
+    store_submit(d->store, &send->request);
+}
+
+/* ---- a queue of SQS ---- */
+
+static void on_sent(void *context, const struct sqs_client_answer *answer, mono_ns now)
+{
+    bool said = answer->sqs.code != SQS_OK;
+
+    (void)now;
+    finish(context, answer->error, is_about_the_message(answer->sqs.code),
+           said ? answer->sqs.message : err_text(answer->error));
+}
+
+static void start_sqs(struct destination *d, struct destination_send *send)
+{
+    struct sqs_client_call *running;
+    int error;
+
+    prepare_entry(send);
+    error = sqs_client_call(d->sqs, SQS_SEND_MESSAGE, &send->input, DESTINATION_TIMEOUT_NS, on_sent,
+                            send, &running);
+    SL_ASSERT(error == 0);
+}
+
+/* ---- a URL ---- */
+
+static void on_posted(void *context, const struct http_result *result, mono_ns now)
+{
+    char reason[192];
+    bool taken = result->error == 0 && result->status >= 200 && result->status < 300;
+
+    (void)now;
+    if (result->error != 0) {
+        str_copy(reason, sizeof(reason), str_from(result->detail));
+    } else {
+        (void)snprintf(reason, sizeof(reason), "it answered %d", result->status);
+    }
+    finish(context,
+           taken                ? 0
+           : result->error != 0 ? result->error
+                                : ERR_PROTOCOL,
+           result->error == 0 && result->status == 413, reason);
+}
+
+static void on_not_started(void *context, mono_ns now)
+{
+    struct destination_send *send = context;
+
+    (void)now;
+    finish(send, send->error, false, err_text(send->error));
+}
+
+static void start_url(struct destination *d, struct destination_send *send)
+{
+    static const struct http_call_events events = {NULL, on_posted};
+    const struct http_header headers[] = {
+        {STR("Content-Type"), STR("application/json")},
+        {STR("Sluice-Message-Id"), send->message_id},
+        {STR("Idempotency-Key"), str_from(send->key)},
+        {STR("traceparent"), str_from(send->traceparent)},
+    };
+    const struct http_call_request request = {
+        .method = "POST",
+        .url = d->where,
+        .headers = headers,
+        .header_count = SL_COUNT(headers),
+        .body = send->record,
+        .connect_timeout_ns = CONNECT_TIMEOUT_NS,
+        .timeout_ns = DESTINATION_TIMEOUT_NS,
+    };
+    struct http_call *call;
+
+    send->error = http_client_submit(d->http, &request, &events, send, &call);
+    if (send->error != 0) { /* never complete before destination_send returned */
+        send->not_started = (struct loop_timer){.callback = on_not_started, .context = send};
+        loop_timer_set(d->loop, &send->not_started, loop_now());
+    }
+}
+
+/* ---- all of them ---- */
+
+/* Path and query of a URL to post to are often a secret. */
+static size_t host_end(struct str url)
+{
+    size_t slashes = 0;
+    size_t end = 0;
+
+    for (; end < url.len && url.ptr[end] != '?'; end++) {
+        slashes += url.ptr[end] == '/';
+        if (slashes == 3) {
+            break;
+        }
+    }
+    return end;
+}
+
+static struct destination *new_one(struct str where, size_t shown)
+{
+    struct destination *d = MEM_NEW(struct destination);
+
+    d->where = mem_dup(where.ptr, where.len);
+    d->name = mem_dup(where.ptr, shown);
+    d->fifo = str_ends_with(where, STR(".fifo"));
+    list_init(&d->waiting);
+    return d;
+}
+
+struct destination *destination_queue_new(struct store *store, struct str queue)
+{
+    struct destination *d = new_one(queue, queue.len);
+
+    d->start = start_queue;
+    d->store = store;
+    return d;
+}
+
+struct destination *destination_sqs_new(struct sqs_client *client, struct str queue_url)
+{
+    struct destination *d = new_one(queue_url, queue_url.len);
+
+    d->start = start_sqs;
+    d->sqs = client;
+    return d;
+}
+
+struct destination *destination_url_new(struct loop *loop, struct http_client *client,
+                                        struct str url)
+{
+    struct destination *d = new_one(url, host_end(url));
+
+    d->start = start_url;
+    d->loop = loop;
+    d->http = client;
+    return d;
+}
+
+void destination_free(struct destination *destination)
+{
+    if (destination == NULL) {
+        return;
+    }
+    sqs_client_free(destination->sqs);
+    free(destination->where);
+    free(destination->name);
+    free(destination);
+}
+
+const char *destination_name(const struct destination *destination)
+{
+    return destination->name;
+}
+
+void destination_send(struct destination *destination, struct destination_send *send)
+{
+    send->destination = destination;
+    prepare(send);
+    list_push(&destination->waiting, &send->node);
+    start_next(destination);
+}
