@@ -196,44 +196,57 @@ static int open_store(struct app *app, struct error *e)
     return error;
 }
 
-static int add_limits_and_targets(struct app *app, struct error *e)
+static int add_limits(struct app *app, struct error *e)
 {
     const struct settings *s = app->settings;
     int error = 0;
 
     for (uint32_t i = 0; i < s->limits.count && error == 0; i++) {
         const struct limit_settings *l = &s->limits.items[i];
-        error = delivery_limit_add(app->delivery, l->name,
-                                   &(struct limit_config){.kind = l->kind,
-                                                          .hold = l->hold,
-                                                          .requests = l->requests,
-                                                          .per_ns = l->per_ns,
-                                                          .burst = l->burst,
-                                                          .guard_ns = l->guard_ns,
-                                                          .max_flight_ns = l->max_flight_ns,
-                                                          .pace = true},
-                                   e);
+        struct limit_config config = {.kind = l->kind,
+                                      .hold = l->hold,
+                                      .requests = l->requests,
+                                      .per_ns = l->per_ns,
+                                      .burst = l->burst,
+                                      .guard_ns = l->guard_ns,
+                                      .max_flight_ns = l->max_flight_ns,
+                                      .pace = true,
+                                      .dry_run = l->dry_run};
+        error = l->key == NULL ? delivery_limit_add(app->delivery, l->name, &config, e)
+                               : delivery_limit_keyed_add(app->delivery, l->name, &config,
+                                                          &l->parsed_key, l->keys_max, e);
     }
-    for (uint32_t i = 0; i < s->targets.count && error == 0; i++) {
-        const struct target_settings *t = &s->targets.items[i];
-        struct sqs_pair *headers = MEM_NEW_ARRAY(t->headers.count + 1, struct sqs_pair);
-        for (uint32_t h = 0; h < t->headers.count; h++) {
-            headers[h].name = str_from(t->headers.items[h].name);
-            headers[h].value = str_from(t->headers.items[h].value);
-        }
-        error = delivery_target_add(
-            app->delivery,
-            &(struct delivery_target_config){.name = t->name,
-                                             .url = t->url,
-                                             .concurrency = t->concurrency,
-                                             .timeout_ns = t->timeout_ns,
-                                             .connect_timeout_ns = t->connect_timeout_ns,
-                                             .abort_hold_ns = t->abort_hold_ns,
-                                             .headers = headers,
-                                             .header_count = t->headers.count},
-            e);
-        free(headers);
+    return error;
+}
+
+static int add_target(struct app *app, const struct target_settings *t, struct error *e)
+{
+    struct sqs_pair *headers = MEM_NEW_ARRAY(t->headers.count + 1, struct sqs_pair);
+    struct outcome_rule *rules = MEM_NEW_ARRAY(t->outcomes.count + 1, struct outcome_rule);
+    int error;
+
+    for (uint32_t i = 0; i < t->headers.count; i++) {
+        headers[i].name = str_from(t->headers.items[i].name);
+        headers[i].value = str_from(t->headers.items[i].value);
     }
+    for (uint32_t i = 0; i < t->outcomes.count; i++) {
+        rules[i] = t->outcomes.items[i].rule;
+    }
+    error = delivery_target_add(
+        app->delivery,
+        &(struct delivery_target_config){.name = t->name,
+                                         .url = t->url,
+                                         .concurrency = t->concurrency,
+                                         .timeout_ns = t->timeout_ns,
+                                         .connect_timeout_ns = t->connect_timeout_ns,
+                                         .abort_hold_ns = t->abort_hold_ns,
+                                         .headers = headers,
+                                         .header_count = t->headers.count,
+                                         .rules = rules,
+                                         .rule_count = t->outcomes.count},
+        e);
+    free(rules);
+    free(headers);
     return error;
 }
 
@@ -330,6 +343,7 @@ static int add_route(struct app *app, const struct route_settings *r, struct err
         .weight = r->weight,
         .share = r->share,
         .priority = r->priority,
+        .tenant = r->parsed_tenant,
         .retry = r->retry,
         .paused = r->paused,
     };
@@ -365,7 +379,10 @@ static int build_delivery(struct app *app, struct error *e)
                                                           .client = app->client,
                                                           .unclean_start = app->unclean_start,
                                                           .seed = seed});
-    error = add_limits_and_targets(app, e);
+    error = add_limits(app, e);
+    for (uint32_t i = 0; i < app->settings->targets.count && error == 0; i++) {
+        error = add_target(app, &app->settings->targets.items[i], e);
+    }
     for (uint32_t i = 0; i < app->settings->routes.count && error == 0; i++) {
         error = add_route(app, &app->settings->routes.items[i], e);
     }

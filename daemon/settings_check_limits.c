@@ -2,9 +2,12 @@
 
 #include "settings_text.h"
 #include "sluice/base/clock.h"
+#include "sluice/limit/keyed.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define KEYS_MAX 10000u
 
 static void check_per(struct check *check, const struct limit_settings *limit)
 {
@@ -34,6 +37,29 @@ static void check_per(struct check *check, const struct limit_settings *limit)
     }
 }
 
+static void check_key(struct check *check, struct limit_settings *limit)
+{
+    const struct place max = place("limits", limit->name, "keys_max");
+    const char *problem = NULL;
+    uint32_t permits = limit->kind == LIMIT_BUCKET ? limit->burst : limit->requests;
+    if (limit->key == NULL) {
+        if (limit->keys_max != 0) {
+            FAIL(check, max.text, "given without key; remove it, or say what the key is");
+        }
+        return;
+    }
+    limit->keys_max = limit->keys_max == 0 ? KEYS_MAX : limit->keys_max;
+    if (message_key_parse(str_from(limit->key), &limit->parsed_key, &problem) != 0) {
+        FAIL(check, place("limits", limit->name, "key").text, "found \"%.80s\": %s; allowed: %s",
+             limit->key, problem, MESSAGE_KEY_FORMS);
+    }
+    if (permits > 0 && permits > LIMIT_KEYED_PERMITS_MAX / limit->keys_max) {
+        FAIL(check, max.text,
+             "found %u keys of %u permits each; allowed: at most %u permits in all, so up to %u keys",
+             limit->keys_max, permits, LIMIT_KEYED_PERMITS_MAX, LIMIT_KEYED_PERMITS_MAX / permits);
+    }
+}
+
 void check_limit(struct check *check, struct limit_settings *limit)
 {
     check_per(check, limit);
@@ -44,6 +70,7 @@ void check_limit(struct check *check, struct limit_settings *limit)
     if (limit->kind == LIMIT_BUCKET && limit->burst == 0) {
         limit->burst = 1;
     }
+    check_key(check, limit);
     if (limit->guard_ns == CONFIG_UNSET) {
         limit->guard_ns = limit->hold == LIMIT_HOLD_ARRIVAL ? LIMIT_GUARD_NS : 0;
     }

@@ -27,6 +27,58 @@ static void check_headers(struct check *check, const struct target_settings *tar
     }
 }
 
+/* "targets.legacy.outcomes[0].status[1]" */
+static struct place outcome_place(const struct target_settings *target, uint32_t i, const char *key)
+{
+    char text[PATH_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "outcomes[%u]%s%.40s", i, key[0] == '\0' ? "" : ".", key);
+    return place("targets", target->name, text);
+}
+
+/* What could not be read is wrong already; what is missing because of that is no second error. */
+static bool is_wrong_already(const struct check *check, const char *where)
+{
+    for (uint32_t i = 0; i < check->errors->count; i++) {
+        if (str_starts_with(str_from(check->errors->items[i].where), str_from(where))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_outcome(struct check *check, struct target_settings *target, uint32_t i)
+{
+    struct outcome_settings *item = &target->outcomes.items[i];
+    const struct outcome_rule_text text = {
+        .statuses = item->status.items,
+        .status_count = item->status.count,
+        .errors = item->error.items,
+        .error_count = item->error.count,
+        .header = item->header,
+        .body = item->body,
+        .value = item->value,
+        .outcome = item->outcome,
+    };
+    struct error e = {0};
+    if (is_wrong_already(check, outcome_place(target, i, "").text)) {
+        return;
+    }
+    if (outcome_rule_read(&text, &item->rule, &e) != 0) {
+        FAIL(check, outcome_place(target, i, e.where).text, "%s", e.text);
+        return;
+    }
+    for (uint32_t j = 0; j < i; j++) {
+        if (!is_wrong_already(check, outcome_place(target, j, "").text) &&
+            outcome_rule_same(&item->rule, &target->outcomes.items[j].rule)) {
+            FAIL(check, outcome_place(target, i, "").text,
+                 "the conditions of outcomes[%u] again: this rule would never decide; remove one "
+                 "of the two",
+                 j);
+            return;
+        }
+    }
+}
+
 void check_target(struct check *check, struct target_settings *target)
 {
     const char *problem = target->url == NULL ? NULL : settings_url_problem(str_from(target->url));
@@ -47,4 +99,7 @@ void check_target(struct check *check, struct target_settings *target)
              "found \"%s\"; allowed: at most the timeout, \"%s\"", found, timeout);
     }
     check_headers(check, target);
+    for (uint32_t i = 0; i < target->outcomes.count; i++) {
+        check_outcome(check, target, i);
+    }
 }

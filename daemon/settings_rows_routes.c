@@ -67,6 +67,15 @@ static const struct config_row rows[] = {
      .fallback = "0",
      .help = "Routes with a higher priority take all they can of a limit first, those with a lower "
              "one get what is left: nothing, if nothing is."},
+    {.path = "routes.*.tenant",
+     .type = CONFIG_STRING,
+     ROUTE(tenant),
+     .min = 1,
+     .max = 300,
+     .fallback = "\"message_group_id\"",
+     .help = "Whose turn it is: the route's tenants are called in turn, as far as their messages "
+             "have been received. \"message_group_id\", \"attribute:NAME\" or "
+             "\"body:/json/pointer\"; messages without it are one tenant together."},
     {.path = "routes.*.paused",
      .type = CONFIG_BOOL,
      ROUTE(paused),

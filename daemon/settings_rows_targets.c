@@ -1,6 +1,13 @@
 #include "settings_rows.h"
 
-#define TARGET(member) CONFIG_MEMBER(struct target_settings, member)
+#define TARGET(member)  CONFIG_MEMBER(struct target_settings, member)
+#define OUTCOME(member) CONFIG_MEMBER(struct outcome_settings, member)
+
+static const char *const outcomes[] = {
+#define XX(name, text) (text),
+    OUTCOME_MAP(XX)
+#undef XX
+        NULL};
 
 static const struct config_row rows[] = {
     {.path = "targets",
@@ -59,6 +66,64 @@ static const struct config_row rows[] = {
      .max = 32,
      .help = "Headers added to every request; the values are never printed.",
      .example = "{\"Authorization\": \"Bearer …\"}"},
+    {.path = "targets.*.outcomes",
+     .type = CONFIG_LIST,
+     .flags = CONFIG_RELOADABLE,
+     TARGET(outcomes),
+     .item_size = sizeof(struct outcome_settings),
+     .max = OUTCOME_RULES_MAX,
+     .help = "What an attempt means for its message: the first rule all of whose conditions hold "
+             "decides. Without one: 2xx ack; 429, 503 throttle; 408, other 5xx and errors retry; "
+             "other 3xx, 4xx dead_letter."},
+    {.path = "targets.*.outcomes[].status",
+     .type = CONFIG_STRINGS,
+     .flags = CONFIG_RELOADABLE,
+     OUTCOME(status),
+     .max = OUTCOME_RULE_STATUSES_MAX,
+     .fallback = "[]",
+     .help = "Condition: one of these statuses, ranges (\"500-599\") or classes (\"5xx\").",
+     .example = "[\"409\"]"},
+    {.path = "targets.*.outcomes[].error",
+     .type = CONFIG_STRINGS,
+     .flags = CONFIG_RELOADABLE,
+     OUTCOME(error),
+     .max = OUTCOME_RULE_ERRORS_MAX,
+     .fallback = "[]",
+     .help = "Condition: no complete answer, and this is why: timeout, connect_error, "
+             "resolve_error, tls_error, response_too_big or connection_broken."},
+    {.path = "targets.*.outcomes[].header",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_RELOADABLE,
+     OUTCOME(header),
+     .min = 1,
+     .max = 2 * OUTCOME_RULE_TEXT_MAX,
+     .help = "Condition: the answer has this header, \"Name\" or \"Name: value\"; the case does "
+             "not matter, * stands for any text.",
+     .example = "\"X-Already-Done: *\""},
+    {.path = "targets.*.outcomes[].body",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_RELOADABLE,
+     OUTCOME(body),
+     .max = OUTCOME_RULE_TEXT_MAX,
+     .help = "Condition: the answer is JSON of at most 256 KiB and this JSON Pointer names "
+             "something in it.",
+     .example = "\"/error/code\""},
+    {.path = "targets.*.outcomes[].value",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_RELOADABLE,
+     OUTCOME(value),
+     .max = OUTCOME_RULE_TEXT_MAX,
+     .help = "With body: what is there is this string, or this is its JSON (\"12\", \"true\").",
+     .example = "\"duplicate\""},
+    {.path = "targets.*.outcomes[].outcome",
+     .type = CONFIG_ENUM,
+     .flags = CONFIG_REQUIRED | CONFIG_RELOADABLE,
+     OUTCOME(outcome),
+     .names = outcomes,
+     .help = "ack: done, delete it. retry: call again after a wait; it counts as an attempt. "
+             "throttle: nobody on the limit calls for a while; it does not count. dead_letter: "
+             "never again.",
+     .example = "\"ack\""},
 };
 
 const struct config_rows settings_rows_targets = CONFIG_ROWS(rows);

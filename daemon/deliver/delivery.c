@@ -108,9 +108,25 @@ static void on_start(void *context, struct message *message)
     mono_ns now = message->attempt_started_at;
 
     for (uint32_t i = 0; i < r->limit_count; i++) {
-        window_peak_add(&r->limits[i]->peak, message->grant.weight, now);
+        if (r->limits[i]->limit != NULL) {
+            window_peak_add(&r->limits[i]->peak, message->grant.weight, now);
+        }
     }
     dispatch_start(context, message);
+}
+
+static void on_keys(void *context, const struct message *message, struct message_keys *ret)
+{
+    struct delivery *d = context;
+    struct delivery_route *r = delivery_route_of(message);
+    const struct sqs_attributes *attributes = r->source->ops->attributes(message);
+
+    ret->tenant =
+        message_key_value(&r->tenant, message, attributes, &d->key_scratch[LIMIT_SET_MAX]);
+    for (uint32_t i = 0; i < LIMIT_SET_MAX && r->keyed[i] != NULL; i++) {
+        ret->keys[i] =
+            message_key_value(&r->keyed[i]->key, message, attributes, &d->key_scratch[i]);
+    }
 }
 
 void source_received(struct source *source, struct message **messages, uint32_t count, int error,
@@ -188,6 +204,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
         .settle = on_settle,
         .extend = on_extend,
         .message_done = on_message_done,
+        .keys = on_keys,
     };
     struct delivery *d = MEM_NEW(struct delivery);
 
@@ -196,6 +213,9 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->client = parts->client;
     d->unclean_start = parts->unclean_start;
     d->flow = flow_new(&ops, d, parts->seed);
+    for (size_t i = 0; i < SL_COUNT(d->key_scratch); i++) {
+        buf_init(&d->key_scratch[i], KEY_BYTES_MAX);
+    }
     list_init(&d->limits);
     list_init(&d->targets);
     list_init(&d->routes);
@@ -205,26 +225,50 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     return d;
 }
 
+const struct limit_config *delivery_limit_config(const struct delivery_limit *limit)
+{
+    return limit->limit != NULL ? limit_config(limit->limit) : limit_keyed_config(limit->keyed);
+}
+
+static int limit_add(struct delivery *d, struct delivery_limit *limit, const char *name, int error,
+                     struct error *e)
+{
+    if (error != 0) {
+        free(limit);
+        return error_set(e, error, name, "the limit could not be made: %s", err_text(error));
+    }
+    str_copy(limit->name, sizeof(limit->name), str_from(name));
+    list_push(&d->limits, &limit->node);
+    instruments_limit(d, limit);
+    return 0;
+}
+
 int delivery_limit_add(struct delivery *d, const char *name, const struct limit_config *config,
                        struct error *e)
 {
-    struct delivery_limit *limit;
     int error = limit_config_check(config, e);
 
     if (error != 0) {
         return error;
     }
-    limit = MEM_NEW(struct delivery_limit);
-    str_copy(limit->name, sizeof(limit->name), str_from(name));
-    error = limit_new(config, loop_now(), &limit->limit);
-    if (error != 0) {
-        free(limit);
-        return error_set(e, error, name, "the limit could not be made: %s", err_text(error));
-    }
+    struct delivery_limit *limit = MEM_NEW(struct delivery_limit);
     window_peak_init(&limit->peak, config->requests, config->per_ns);
-    list_push(&d->limits, &limit->node);
-    instruments_limit(d, limit);
-    return 0;
+    return limit_add(d, limit, name, limit_new(config, loop_now(), &limit->limit), e);
+}
+
+int delivery_limit_keyed_add(struct delivery *d, const char *name,
+                             const struct limit_config *config, const struct message_key *key,
+                             uint32_t keys_max, struct error *e)
+{
+    int error = limit_config_check(config, e);
+
+    if (error != 0) {
+        return error;
+    }
+    struct delivery_limit *limit = MEM_NEW(struct delivery_limit);
+    limit->key = *key;
+    return limit_add(d, limit, name, limit_keyed_new(config, keys_max, loop_now(), &limit->keyed),
+                     e);
 }
 
 /* ---- targets ---- */
@@ -261,6 +305,15 @@ static void copy_headers(struct delivery_target *target,
     target->header_count = config->header_count;
 }
 
+static void copy_rules(struct delivery_target *target, const struct delivery_target_config *config)
+{
+    target->rules = MEM_NEW_ARRAY(config->rule_count + 1, struct outcome_rule);
+    for (uint32_t i = 0; i < config->rule_count; i++) {
+        target->rules[i] = config->rules[i];
+    }
+    target->rule_count = config->rule_count;
+}
+
 int delivery_target_add(struct delivery *d, const struct delivery_target_config *config,
                         struct error *e)
 {
@@ -277,6 +330,7 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
     target->url = mem_dup(config->url, strlen(config->url));
     target->connect_timeout_ns = config->connect_timeout_ns;
     copy_headers(target, config);
+    copy_rules(target, config);
     target->config = (struct target_config){
         .name = target->name,
         .concurrency = config->concurrency,
@@ -301,6 +355,17 @@ static void add_destination(struct delivery_route *route, enum delivery_end end,
     route->destinations[end].destination = destination;
     if (destination != NULL) {
         instruments_destination(route, end);
+    }
+}
+
+static void route_limit_add(struct delivery_route *route, struct route_config *config,
+                            struct delivery_limit *limit)
+{
+    if (limit->limit != NULL) {
+        config->limits.limits[config->limits.count++] = limit->limit;
+    } else {
+        route->keyed[config->keyed_count] = limit;
+        config->keyed[config->keyed_count++] = limit->keyed;
     }
 }
 
@@ -329,9 +394,10 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
     for (uint32_t i = 0; i < config->limit_count; i++) {
         route->limits[i] = delivery_limit_find(d, config->limits[i]);
         SL_ASSERT(route->limits[i] != NULL);
-        flow_config.limits.limits[i] = route->limits[i]->limit;
+        route_limit_add(route, &flow_config, route->limits[i]);
     }
-    route->limit_count = flow_config.limits.count = config->limit_count;
+    route->limit_count = config->limit_count;
+    route->tenant = config->tenant;
     route->route = flow_route_add(d->flow, &flow_config, loop_now());
     route->source->route = route->route;
     list_push(&d->routes, &route->node);
@@ -414,6 +480,7 @@ static void target_free(struct delivery_target *target)
         free((char *)(uintptr_t)target->headers[i].value.ptr);
     }
     free(target->headers);
+    free(target->rules);
     free(target->url);
     free(target);
 }
@@ -441,8 +508,12 @@ void delivery_free(struct delivery *d)
     {
         struct delivery_limit *limit = LIST_ENTRY(node, struct delivery_limit, node);
         limit_free(limit->limit);
+        limit_keyed_free(limit->keyed);
         window_peak_done(&limit->peak);
         free(limit);
+    }
+    for (size_t i = 0; i < SL_COUNT(d->key_scratch); i++) {
+        buf_done(&d->key_scratch[i]);
     }
     instruments_done(d);
     free(d);

@@ -6,6 +6,8 @@
 
 #include "sluice/base/map.h"
 #include "sluice/deliver/delivery.h"
+#include "sluice/limit/keyed.h"
+#include "sluice/flow/gate_headers.h"
 #include "sluice/net/http_client.h"
 #include "sluice/net/resolver.h"
 #include "sluice/sqs/types.h"
@@ -25,12 +27,22 @@ void window_peak_done(struct window_peak *peak);
 /* A start of that weight at now. */
 void window_peak_add(struct window_peak *peak, uint32_t weight, mono_ns now);
 
+/* How long a gate was shut, for sluice_limit_gated_seconds_total. */
+struct gate_watch {
+    mono_ns from, until; /* the last time it was shut */
+    int64_t before_ns;   /* all times before that */
+};
+
 struct delivery_limit {
     struct list_node node;
     char name[DELIVERY_NAME_MAX];
-    struct limit *limit;
-    struct window_peak peak;
-    struct metric *requests, *pace, *window_peak, *guard;
+    struct limit *limit;       /* NULL: it is one by key */
+    struct limit_keyed *keyed; /* NULL: it is not */
+    struct message_key key;
+    struct window_peak peak; /* not of one by key */
+    struct gate_watch gate;
+    struct metric *keys, *delayed;
+    struct metric *requests, *pace, *window_peak, *guard, *gated;
 };
 
 struct delivery_target {
@@ -44,6 +56,8 @@ struct delivery_target {
     struct resolver_entry *resolver;
     struct http_header *headers; /* configured ones, strings owned */
     uint32_t header_count;
+    struct outcome_rule *rules; /* owned */
+    uint32_t rule_count;
     struct metric *in_flight, *concurrency, *duration, *arrival;
     struct metric *codes[600]; /* by status, made on first use */
     bool told_unavailable;
@@ -68,8 +82,11 @@ struct delivery_route {
     struct delivery_target *target;
     struct delivery_limit *limits[LIMIT_SET_MAX];
     uint32_t limit_count;
+    struct delivery_limit *keyed[LIMIT_SET_MAX]; /* those of them by key, as the flow has them */
+    struct message_key tenant;
     struct delivery_destination destinations[DELIVERY_END__COUNT];
     bool source_has_dead_letter; /* the queue itself has a dead-letter queue */
+    mono_ns told_gate;           /* the end of the gate that the log knows */
     bool logged_first;           /* cold_start of the next canonical line is false */
     struct metric *age, *last_success, *paused;
     struct metric *received, *receives_ok, *receives_empty, *receives_failed, *retries;
@@ -83,6 +100,8 @@ struct parcel {
     struct letter *letter; /* letter.h; NULL: nothing */
 };
 struct parcel *delivery_parcel(struct message *message);
+
+#define KEY_BYTES_MAX ((size_t)64 << 10) /* a longer value from a body counts as absent */
 
 struct delivery {
     struct loop *loop;
@@ -98,6 +117,7 @@ struct delivery {
     void (*drained)(void *context);
     void *drained_context;
     uint32_t attempts_running;
+    struct buf key_scratch[LIMIT_SET_MAX + 1];
 };
 
 /* dispatch.c: flow_ops.start */
@@ -112,12 +132,15 @@ void instruments_target(struct delivery *d, struct delivery_target *target);
 void instruments_route(struct delivery *d, struct delivery_route *route);
 void instruments_attempt(const struct message *message, const struct http_result *result,
                          int64_t duration_ns);
+/* After an attempt of the route ended: a gate that its answer shut is logged once and timed. */
+void instruments_gate(struct delivery_route *route, const struct gate_advice *advice, mono_ns now);
 void instruments_settle(struct delivery_route *route, const struct message *message,
                         enum settle how);
 void instruments_destination(struct delivery_route *route, enum delivery_end end);
 /* "201", or "connect_error", "timeout" …: the value of the label code. */
 const char *instruments_code(int status, int error, char out[16]);
 
+const struct limit_config *delivery_limit_config(const struct delivery_limit *limit);
 struct delivery_limit *delivery_limit_find(struct delivery *d, const char *name);
 struct delivery_target *delivery_target_find(struct delivery *d, const char *name);
 struct delivery_route *delivery_route_find(struct delivery *d, const char *name);

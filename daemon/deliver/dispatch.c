@@ -3,14 +3,15 @@
 
 #include "sluice/base/digest.h"
 #include "sluice/base/mem.h"
+#include "sluice/flow/gate_headers.h"
 #include "sluice/runtime/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A Retry-After beyond this is a mistake of the API, not a plan. */
-#define RETRY_AFTER_MAX_NS (15 * 60 * NS_PER_S)
-#define DISPATCH_HEADERS   (HTTP_HEADERS_MAX)
+/* A longer pause is a mistake of the API, not a plan. */
+#define GATE_MAX_NS      (15 * 60 * NS_PER_S)
+#define DISPATCH_HEADERS (HTTP_HEADERS_MAX)
 
 /* One running call. Freed when its on_done came. */
 struct attempt {
@@ -36,17 +37,36 @@ static void on_arrived(void *context, mono_ns arrived_at, mono_ns now)
     flow_attempt_arrived(attempt->message, arrived_at, now);
 }
 
-static mono_ns retry_after_of(const struct http_result *result, mono_ns now)
+/* The rules' verdict, and what the headers say about when to call again. */
+static struct gate_advice judge(const struct delivery_target *target,
+                                const struct http_result *result, struct attempt_result *facts,
+                                mono_ns now)
 {
-    for (uint32_t i = 0; i < result->header_count; i++) {
-        int64_t delay;
-        if (str_equal_nocase(result->headers[i].name, STR("retry-after")) &&
-            outcome_retry_after(result->headers[i].value, loop_wall(), RETRY_AFTER_MAX_NS,
-                                &delay) == 0) {
-            return mono_add(now, delay);
-        }
+    struct outcome_header headers[HTTP_HEADERS_MAX];
+    struct outcome_facts known = {.error = result->error,
+                                  .status = result->status,
+                                  .written = result->written,
+                                  .headers = headers,
+                                  .body = result->body};
+    struct gate_advice advice = {0};
+
+    for (; known.header_count < result->header_count && known.header_count < HTTP_HEADERS_MAX;
+         known.header_count++) {
+        const struct http_header *header = &result->headers[known.header_count];
+        headers[known.header_count] = (struct outcome_header){header->name, header->value};
     }
-    return 0;
+    facts->rule = outcome_rules_match(target->rules, target->rule_count, &known);
+    if (facts->rule > 0) {
+        facts->ruled = target->rules[facts->rule - 1].outcome;
+    }
+    if (result->error == 0) {
+        enum outcome outcome = outcome_of(facts);
+        bool again = outcome == OUTCOME_RETRY || outcome == OUTCOME_THROTTLE ||
+                     result->status < 200 || result->status >= 300;
+        advice = gate_headers_read(headers, known.header_count, again, loop_wall(), GATE_MAX_NS);
+        facts->retry_after = advice.header == NULL ? 0 : mono_add(now, advice.delay_ns);
+    }
+    return advice;
 }
 
 /* hold: "arrival" proves arrival at the host that ends TCP; a proxy there is worth a warning. */
@@ -77,6 +97,7 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
 {
     struct message *message = attempt->message;
     struct delivery_target *target = attempt->target;
+    struct delivery_route *route = delivery_route_of(message);
     struct attempt_result facts = {
         .error = result->error,
         .status = result->status,
@@ -85,8 +106,8 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
         .ended_at = result->ended_at,
     };
 
+    struct gate_advice advice = judge(target, result, &facts, now);
     if (result->error == 0) {
-        facts.retry_after = retry_after_of(result, now);
         warn_of_proxy(target, result);
         if (!attempt->arrived && !result->early) {
             metric_observe(target->arrival,
@@ -100,6 +121,7 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
     target->d->attempts_running--;
     free(attempt);
     flow_attempt_ended(message, &facts, now);
+    instruments_gate(route, &advice, now);
 }
 
 static void on_done(void *context, const struct http_result *result, mono_ns now)

@@ -9,9 +9,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct delivery_families {
-    struct metric_family *limit_requests, *pace, *window_peak, *guard;
+    struct metric_family *keys, *delayed;
+    struct metric_family *limit_requests, *pace, *window_peak, *guard, *gated;
     struct metric_family *in_flight, *concurrency, *requests, *duration, *arrival;
     struct metric_family *age, *last_success, *paused, *received, *receives, *retries, *settled;
     struct metric_family *throttle_wait, *held, *dead_letters, *destination_sends;
@@ -48,6 +50,14 @@ static void limit_families(struct delivery *d, struct delivery_families *f)
                "Highest count of calls started in any window of the limit since start.", by_limit);
     f->guard = family(d, METRIC_GAUGE, "sluice_limit_guard_seconds",
                       "Time added to the window before a permit is free again.", by_limit);
+    f->keys = family(d, METRIC_GAUGE, "sluice_limit_keys",
+                     "Keys that a limit by key now remembers.", by_limit);
+    f->delayed = family(d, METRIC_COUNTER, "sluice_limit_dry_run_delayed_total",
+                        "Calls that a limit with dry_run would have delayed; those beyond the "
+                        "limit take no permit of it.",
+                        by_limit);
+    f->gated = family(d, METRIC_COUNTER, "sluice_limit_gated_seconds_total",
+                      "Time in which answers had asked for no call on the limit.", by_limit);
 }
 
 static void target_families(struct delivery *d, struct delivery_families *f)
@@ -116,6 +126,30 @@ static void collect_route(struct delivery_route *r)
     }
 }
 
+static double gate_seconds(const struct gate_watch *gate, mono_ns now)
+{
+    return (double)(gate->before_ns + mono_min(gate->until, now) - gate->from) / (double)NS_PER_S;
+}
+
+static void collect_limit(struct delivery_limit *l, mono_ns now)
+{
+    const struct limit_config *config = delivery_limit_config(l);
+
+    metric_set(l->requests, limit_config_pace(config));
+    metric_set(l->pace, limit_config_pace(config));
+    metric_set(l->guard, (double)config->guard_ns / (double)NS_PER_S);
+    metric_set(l->gated, gate_seconds(&l->gate, now));
+    if (l->limit != NULL) {
+        metric_set(l->window_peak, l->peak.peak);
+    } else {
+        metric_set(l->keys, limit_keyed_count(l->keyed));
+    }
+    if (config->dry_run) {
+        metric_set(l->delayed, (double)(l->limit != NULL ? limit_dry_run_delayed(l->limit)
+                                                         : limit_keyed_delayed(l->keyed)));
+    }
+}
+
 static void collect(void *context)
 {
     struct delivery *d = context;
@@ -123,11 +157,7 @@ static void collect(void *context)
 
     LIST_FOR(&d->limits, node)
     {
-        struct delivery_limit *l = LIST_ENTRY(node, struct delivery_limit, node);
-        metric_set(l->requests, limit_pace_per_second(l->limit));
-        metric_set(l->pace, limit_pace_per_second(l->limit));
-        metric_set(l->window_peak, l->peak.peak);
-        metric_set(l->guard, (double)limit_config(l->limit)->guard_ns / (double)NS_PER_S);
+        collect_limit(LIST_ENTRY(node, struct delivery_limit, node), now);
     }
     LIST_FOR(&d->targets, node)
     {
@@ -172,8 +202,16 @@ void instruments_limit(struct delivery *d, struct delivery_limit *limit)
 {
     limit->requests = one(d->families->limit_requests, limit->name);
     limit->pace = one(d->families->pace, limit->name);
-    limit->window_peak = one(d->families->window_peak, limit->name);
+    if (limit->limit != NULL) {
+        limit->window_peak = one(d->families->window_peak, limit->name);
+    } else {
+        limit->keys = one(d->families->keys, limit->name);
+    }
+    if (delivery_limit_config(limit)->dry_run) {
+        limit->delayed = one(d->families->delayed, limit->name);
+    }
     limit->guard = one(d->families->guard, limit->name);
+    limit->gated = one(d->families->gated, limit->name);
 }
 
 void instruments_target(struct delivery *d, struct delivery_target *target)
@@ -227,25 +265,11 @@ void instruments_destination(struct delivery_route *route, enum delivery_end end
 
 const char *instruments_code(int status, int error, char out[16])
 {
-    switch (error) {
-    case 0:
-        snprintf(out, 16, "%d", status);
-        return out;
-    case ERR_TIMEOUT:
-        return "timeout";
-    case ERR_CONNECT:
-        return "connect_error";
-    case ERR_RESOLVE:
-        return "resolve_error";
-    case ERR_TLS:
-        return "tls_error";
-    case ERR_CANCELED:
-        return "canceled";
-    case ERR_TOO_BIG:
-        return "response_too_big";
-    default:
-        return "connection_broken";
+    if (error != 0) {
+        return outcome_error_name(error);
     }
+    snprintf(out, 16, "%d", status);
+    return out;
 }
 
 /* One slot a status; transport errors use the slots below 100. */
@@ -291,6 +315,57 @@ void instruments_attempt(const struct message *message, const struct http_result
     }
 }
 
+/* ---- gates ---- */
+
+static void watch_gate(struct gate_watch *gate, mono_ns until, mono_ns now)
+{
+    if (until <= now || until <= gate->until) {
+        return;
+    }
+    if (gate->until <= now) { /* shut anew */
+        gate->before_ns += gate->until - gate->from;
+        gate->from = now;
+    }
+    gate->until = until;
+}
+
+static void log_gate(struct delivery_route *route, const struct gate_advice *advice, mono_ns until,
+                     mono_ns now)
+{
+    char at[32];
+    struct tm tm;
+    time_t seconds = (time_t)((loop_wall() + (until - now) / NS_PER_MS) / 1000);
+
+    (void)gmtime_r(&seconds, &tm);
+    (void)strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    LOG_AT(advice->capped ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+           advice->capped ? "the target asks for a pause that is cut to the longest allowed"
+                          : "the target asks for a pause",
+           LOG_STR("route", route->name), LOG_STR("target", route->target->name),
+           LOG_STR("limit", route->limit_count > 0 ? route->limits[0]->name : NULL),
+           LOG_STR("header", advice->header), LOG_STR("until", at),
+           LOG_DOUBLE("pause_ms", (double)(until - now) / 1e6));
+}
+
+void instruments_gate(struct delivery_route *route, const struct gate_advice *advice, mono_ns now)
+{
+    mono_ns until = flow_route_gated_until(route->route);
+
+    if (until <= now) {
+        return;
+    }
+    for (uint32_t i = 0; i < route->limit_count; i++) {
+        if (route->limits[i]->limit != NULL) {
+            watch_gate(&route->limits[i]->gate, limit_gated_until(route->limits[i]->limit), now);
+        }
+    }
+    /* Answers to calls under way repeat it: they move the end by less than a second or so. */
+    if (route->told_gate <= now || until > route->told_gate + NS_PER_S) {
+        route->told_gate = until;
+        log_gate(route, advice, until, now);
+    }
+}
+
 static const char *settle_text(enum settle how)
 {
     switch (how) {
@@ -305,10 +380,20 @@ static const char *settle_text(enum settle how)
     }
 }
 
+/* "outcomes[0]" of the target, or NULL when the defaults decided. */
+static const char *rule_text(const struct message *message, char out[32])
+{
+    if (message->last_rule == 0) {
+        return NULL;
+    }
+    (void)snprintf(out, 32, "outcomes[%u]", message->last_rule - 1);
+    return out;
+}
+
 static void canonical_line(struct delivery_route *route, const struct message *message,
                            enum settle how, wall_ms wall)
 {
-    char trace_id[33], code[16];
+    char trace_id[33], code[16], rule[32];
     enum log_level level =
         how == SETTLE_ACK || how == SETTLE_RELEASE ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING;
 
@@ -324,6 +409,7 @@ static void canonical_line(struct delivery_route *route, const struct message *m
         LOG_STR("target_code", message->calls == 0 ? NULL
                                                    : instruments_code(message->last_status,
                                                                       message->last_error, code)),
+        LOG_STR("outcome_rule", rule_text(message, rule)),
         LOG_DOUBLE("target_duration_ms", (double)message->last_duration_ns / 1e6),
         LOG_DOUBLE("throttle_wait_ms", (double)message->throttle_wait_ns / 1e6),
         LOG_STR("throttle_reason",

@@ -72,8 +72,20 @@ static void slots_give_back(struct message *message, const struct attempt_result
     }
 }
 
+/* Nobody on the limits of this route calls before. */
+static void gate(struct message *message, mono_ns until, mono_ns now)
+{
+    struct route *route = message->route;
+
+    route->gate_set_at = now;
+    route->gate_until = mono_max(route->gate_until, until);
+    for (uint32_t i = 0; i < message->grant.set.count; i++) {
+        limit_gate(message->grant.set.limits[i], until);
+    }
+}
+
 /*
- * A throttled answer holds up everybody on the limit. Without Retry-After the gate grows from
+ * A throttled answer holds up everybody on the limit. Without a time of its own the gate grows from
  * min_backoff with a jitter in its upper half; answers to calls that were under way when the gate
  * was set are the same news and do not make it grow.
  */
@@ -89,11 +101,7 @@ static mono_ns throttle_gate(struct message *message, const struct attempt_resul
         }
         int64_t bound = retry_backoff_bound_ns(&route->config.retry, route->gate_failures++);
         until = mono_add(now, rng_between(&route->flow->rng, bound / 2, bound));
-    }
-    route->gate_set_at = now;
-    route->gate_until = mono_max(route->gate_until, until);
-    for (uint32_t i = 0; i < message->grant.set.count; i++) {
-        limit_gate(message->grant.set.limits[i], until);
+        gate(message, until, now);
     }
     return mono_max(until, now);
 }
@@ -125,7 +133,7 @@ void give_up(struct message *message, enum give_up why, mono_ns now)
     }
 }
 
-static void try_again(struct message *message, mono_ns now)
+static void try_again(struct message *message, mono_ns not_before, mono_ns now)
 {
     struct route *route = message->route;
     const struct retry_config *retry = &route->config.retry;
@@ -134,8 +142,8 @@ static void try_again(struct message *message, mono_ns now)
         give_up(message, GIVE_UP_MAX_ATTEMPTS, now);
         return;
     }
-    wait_until(message,
-               mono_add(now, retry_backoff_ns(retry, message->backoffs++, &route->flow->rng)), now);
+    mono_ns at = mono_add(now, retry_backoff_ns(retry, message->backoffs++, &route->flow->rng));
+    wait_until(message, mono_max(at, not_before), now);
 }
 
 static void act_on(struct message *message, enum outcome outcome,
@@ -152,7 +160,7 @@ static void act_on(struct message *message, enum outcome outcome,
         wait_until(message, throttle_gate(message, result, now), now);
         return;
     default:
-        try_again(message, now);
+        try_again(message, result->retry_after, now);
         return;
     }
 }
@@ -193,9 +201,13 @@ void flow_attempt_ended(struct message *message, const struct attempt_result *re
     note_end(message->route, outcome, now);
     message->last_status = result->status;
     message->last_error = result->error;
+    message->last_rule = result->rule;
     message->last_duration_ns = result->ended_at - message->attempt_started_at;
     if (outcome_counts(result, outcome)) {
         message->attempts++;
+    }
+    if (result->retry_after > now) { /* whatever it means for this message */
+        gate(message, result->retry_after, now);
     }
     if (message->lease_lost && !leaves_all_the_same(message, outcome)) {
         if (outcome == OUTCOME_THROTTLE) {

@@ -3,6 +3,8 @@
  *
  *   message.c  the one setter of a message's state, its groups
  *   outcome.c  the table of outcomes, Retry-After
+ *   outcome_rules.c  the configuration's own table
+ *   gate_headers.c   what an answer says about when to call again
  *   retry.c    how long to wait
  *   attempt.c  start and end of a call
  *   lease.c    extending what is held, losing it

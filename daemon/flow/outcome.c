@@ -10,6 +10,24 @@ const char *outcome_name(enum outcome outcome)
     return (unsigned)outcome < SL_COUNT(names) ? names[outcome] : "unknown";
 }
 
+const char *outcome_error_name(int error)
+{
+    static const struct {
+        int error;
+        const char *name;
+    } names[] = {{ERR_CANCELED, "canceled"},
+#define XX(code, text) {code, text},
+                 OUTCOME_ERROR_MAP(XX)
+#undef XX
+    };
+    size_t i = 0;
+
+    while (i + 1 < SL_COUNT(names) && names[i].error != error) { /* the last is for all others */
+        i++;
+    }
+    return names[i].name;
+}
+
 static enum outcome outcome_of_status(int status)
 {
     if (status >= 200 && status < 300) {
@@ -26,6 +44,9 @@ static enum outcome outcome_of_status(int status)
 
 enum outcome outcome_of(const struct attempt_result *result)
 {
+    if (result->rule > 0) {
+        return result->ruled;
+    }
     /* A body beyond our maximum is no reason to call again: the API's answer is known. */
     if (result->error == 0 || (result->error == ERR_TOO_BIG && result->status != 0)) {
         return outcome_of_status(result->status);

@@ -163,6 +163,11 @@ const struct route_config *flow_route_config(const struct route *route)
     return &route->config;
 }
 
+mono_ns flow_route_gated_until(const struct route *route)
+{
+    return route->gate_until;
+}
+
 void flow_route_stats(const struct route *route, struct route_stats *ret)
 {
     *ret = (struct route_stats){

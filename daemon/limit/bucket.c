@@ -135,6 +135,11 @@ mono_ns bucket_full_at(const struct bucket *bucket)
     return mono_add(at, (int64_t)bucket->held * bucket->interval_ns);
 }
 
+void bucket_drain(struct bucket *bucket, mono_ns at)
+{
+    bucket->tat = mono_max(bucket->tat, mono_add(at, (bucket->burst - 1) * bucket->interval_ns));
+}
+
 uint32_t bucket_free_permits(struct bucket *bucket, mono_ns now)
 {
     settle_lost(bucket, now);

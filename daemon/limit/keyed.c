@@ -160,3 +160,14 @@ uint32_t limit_keyed_count(const struct limit_keyed *keyed)
 {
     return (uint32_t)keyed->all.count;
 }
+
+uint64_t limit_keyed_delayed(const struct limit_keyed *keyed)
+{
+    uint64_t sum = 0;
+
+    LIST_FOR(&keyed->all, node)
+    {
+        sum += limit_dry_run_delayed(LIST_ENTRY(node, struct limit_key, node)->limit);
+    }
+    return sum;
+}

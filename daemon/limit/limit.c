@@ -14,6 +14,7 @@ struct limit {
     struct limit_config config;
     mono_ns last;     /* newest now seen */
     mono_ns gate;     /* Retry-After */
+    bool gate_ahead;  /* not passed yet */
     mono_ns quiet_at; /* calls of an earlier process may arrive until then */
     uint64_t delayed; /* dry run */
     struct pacer pacer;
@@ -182,11 +183,23 @@ static struct limit_verdict check_kind(struct limit *limit, uint32_t weight, mon
     }
 }
 
+/* The target that asked for a pause is not to get a bucketful at once when it is over. */
+static void pass_gate(struct limit *limit, mono_ns now)
+{
+    if (limit->gate_ahead && now >= limit->gate) {
+        limit->gate_ahead = false;
+        if (limit->config.kind == LIMIT_BUCKET) {
+            bucket_drain(&limit->bucket, limit->gate);
+        }
+    }
+}
+
 static struct limit_verdict decide(struct limit *limit, uint32_t weight, mono_ns now)
 {
     const struct limit_config *config = &limit->config;
     struct limit_verdict verdict;
 
+    pass_gate(limit, now);
     if (config->saved && !limit->claims.restored) {
         return (struct limit_verdict){.reason = LIMIT_REASON_COLD, .at = MONO_NEVER};
     }
@@ -294,7 +307,15 @@ void limit_refund(struct limit *limit, uint32_t weight, mono_ns now)
 
 void limit_gate(struct limit *limit, mono_ns until)
 {
-    limit->gate = mono_max(limit->gate, until);
+    if (until > limit->gate && until > limit->last) {
+        limit->gate = until;
+        limit->gate_ahead = true;
+    }
+}
+
+mono_ns limit_gated_until(const struct limit *limit)
+{
+    return limit->gate;
 }
 
 int limit_resize(struct limit *limit, const struct limit_config *config, mono_ns now)
@@ -308,6 +329,7 @@ int limit_resize(struct limit *limit, const struct limit_config *config, mono_ns
         return ERR_INVALID;
     }
     now = advance(limit, now);
+    pass_gate(limit, now);
     limit->config = *config;
     pacer_resize(&limit->pacer, interval_ns(config), now);
     switch (config->kind) {
@@ -332,6 +354,7 @@ const struct limit_config *limit_config(const struct limit *limit)
 uint32_t limit_free_permits(struct limit *limit, mono_ns now)
 {
     now = advance(limit, now);
+    pass_gate(limit, now);
     switch (limit->config.kind) {
     case LIMIT_BUCKET:
         return bucket_free_permits(&limit->bucket, now);
@@ -344,11 +367,16 @@ uint32_t limit_free_permits(struct limit *limit, mono_ns now)
 
 mono_ns limit_new_again_at(const struct limit *limit)
 {
+    mono_ns at;
+
     switch (limit->config.kind) {
     case LIMIT_WINDOW:
         return mono_max(mono_max(window_free_at(&limit->window), limit->pacer.next), limit->gate);
     case LIMIT_BUCKET:
-        return mono_max(bucket_full_at(&limit->bucket), limit->gate);
+        at = limit->gate_ahead /* it empties the bucket */
+                 ? mono_add(limit->gate, limit->config.burst * limit->bucket.interval_ns)
+                 : limit->gate;
+        return mono_max(bucket_full_at(&limit->bucket), at);
     case LIMIT_QUOTA:
         break;
     }

@@ -10,7 +10,9 @@
 #include "sluice/base/buf.h"
 #include "sluice/base/err.h"
 #include "sluice/base/str.h"
+#include "sluice/deliver/message_key.h"
 #include "sluice/flow/flow.h"
+#include "sluice/flow/outcome_rules.h"
 #include "sluice/limit/limit.h"
 #include "sluice/runtime/config.h"
 #include "sluice/runtime/log.h"
@@ -29,7 +31,25 @@ struct limit_settings {
     uint32_t burst;   /* bucket: >= 1 (resolved); window: 0 */
     int64_t guard_ns; /* resolved: by hold when not given */
     int64_t max_flight_ns;
+    char *key;         /* NULL: one limit for all messages */
+    uint32_t keys_max; /* resolved; 0 without key */
+    bool dry_run;
+    struct message_key parsed_key; /* resolved */
 };
+
+struct outcome_settings {
+    struct config_strings status, error;
+    char *header, *body, *value;
+    enum outcome outcome;
+    struct outcome_rule rule; /* resolved */
+};
+
+/* A typed view on struct config_array: the same layout. */
+#define SETTINGS_ARRAY(type)                                                                       \
+    struct {                                                                                       \
+        type *items;                                                                               \
+        uint32_t count;                                                                            \
+    }
 
 struct target_settings {
     char *name;
@@ -37,6 +57,7 @@ struct target_settings {
     uint32_t concurrency;
     int64_t timeout_ns, connect_timeout_ns, abort_hold_ns;
     struct config_map headers; /* of every request; the values are secret */
+    SETTINGS_ARRAY(struct outcome_settings) outcomes;
 };
 
 /* What something of a FIFO queue is counted for: deduplication_scope and fifo_throughput_limit. */
@@ -72,6 +93,8 @@ struct route_settings {
     struct config_strings limits; /* names */
     uint32_t concurrency;         /* 0: all of the target's */
     uint32_t weight, share, priority;
+    char *tenant;
+    struct message_key parsed_tenant; /* resolved */
     bool paused;
     int64_t visibility_ns; /* of a message held from SQS; resolved: above the target's timeout */
     struct retry_config retry;
@@ -88,13 +111,6 @@ struct access_key_settings {
     /* What its holder may do, both at once: patterns of names. */
     struct config_strings actions, queues;
 };
-
-/* A typed view on struct config_array: the same layout. */
-#define SETTINGS_ARRAY(type)                                                                       \
-    struct {                                                                                       \
-        type *items;                                                                               \
-        uint32_t count;                                                                            \
-    }
 
 struct settings {
     SETTINGS_ARRAY(struct limit_settings) limits;

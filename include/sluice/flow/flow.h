@@ -144,6 +144,8 @@ void flow_route_stats(const struct route *route, struct route_stats *ret);
 struct route *flow_route_find(const struct flow *flow, const char *name); /* NULL: none */
 struct route *flow_route_at(const struct flow *flow, uint32_t index);     /* NULL past the end */
 const struct route_config *flow_route_config(const struct route *route);
+/* An answer asked for no call of this route before; a time that has passed: none does. */
+mono_ns flow_route_gated_until(const struct route *route);
 struct concurrency *flow_target_concurrency(struct target *target);
 /* Asserts I4 (each list's members have its state, the sum is the number held) and I2. */
 void flow_check_invariants(const struct flow *flow);

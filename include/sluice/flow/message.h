@@ -105,6 +105,7 @@ struct message {
     uint32_t backoffs;    /* failures in a row, for the backoff exponent */
     int last_status;      /* HTTP status of the last attempt, 0 when none came */
     int last_error;       /* enum err of the last transport error, 0 */
+    uint32_t last_rule;   /* number of the rule that decided the last attempt; 0: the defaults */
     enum limit_reason wait_reason; /* what said no last */
     mono_ns ready_at;              /* since when it could have been called */
     int64_t throttle_wait_ns;      /* sum of the waits for an admission */

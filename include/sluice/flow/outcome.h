@@ -1,6 +1,7 @@
 /*
- * outcome: what an attempt means for its message, by a table. Defaults: 2xx ack · 429, 503 throttle
- * · 408, other 5xx and transport errors retry · other 3xx, 4xx dead_letter. Pure.
+ * outcome: what an attempt means for its message. The configuration's rules come first
+ * (outcome_rules.h). Defaults: 2xx ack · 429, 503 throttle · 408, other 5xx and transport errors
+ * retry · other 3xx, 4xx dead_letter. Pure.
  */
 #ifndef SLUICE_FLOW_OUTCOME_H
 #define SLUICE_FLOW_OUTCOME_H
@@ -26,16 +27,35 @@ enum outcome {
 };
 const char *outcome_name(enum outcome outcome);
 
+/* How an attempt ends without a complete answer, as rules and the metrics' label code name it. */
+#define OUTCOME_ERROR_MAP(XX)                                                                      \
+    XX(ERR_TIMEOUT, "timeout")                                                                     \
+    XX(ERR_CONNECT, "connect_error")                                                               \
+    XX(ERR_RESOLVE, "resolve_error")                                                               \
+    XX(ERR_TLS, "tls_error")                                                                       \
+    XX(ERR_TOO_BIG, "response_too_big")                                                            \
+    XX(ERR_RESET, "connection_broken") /* and all that has no other name */
+/* "canceled", which no rule can name, is ERR_CANCELED. */
+const char *outcome_error_name(int error);
+
+/* A header of an answer. */
+struct outcome_header {
+    struct str name, value;
+};
+
 /* The facts of an ended attempt. */
 struct attempt_result {
     int error;           /* 0: a complete response with status; else the transport error */
     int status;          /* HTTP status, 0 when none */
     bool written;        /* a byte of the request was written: it may have reached the API */
     bool early;          /* answered before all of the request had arrived: the rest still may */
-    mono_ns retry_after; /* absolute gate from Retry-After; 0 when absent */
+    mono_ns retry_after; /* the answer asks for no call before (gate_headers.h); 0: it does not */
     mono_ns ended_at;    /* response complete, or socket reset */
+    uint32_t rule;       /* the number of the rule that decided (outcome_rules.h); 0: defaults */
+    enum outcome ruled;  /* what it decided; valid with a rule */
 };
 
+/* What the rule decided, else the defaults. */
 enum outcome outcome_of(const struct attempt_result *result);
 /* Does the attempt count against max_attempts? Not when it never reached the API, nor a throttle
  * (I5). */

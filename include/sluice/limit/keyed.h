@@ -56,6 +56,9 @@ SL_MUST_CHECK int limit_keyed_resize(struct limit_keyed *keyed, const struct lim
 const struct limit_config *limit_keyed_config(const struct limit_keyed *keyed);
 uint32_t limit_keyed_count(const struct limit_keyed *keyed); /* entries in the table */
 
+/* limit_dry_run_delayed() of all keys there ever were. */
+uint64_t limit_keyed_delayed(const struct limit_keyed *keyed);
+
 /* The same key, or one of LIMIT_KEY_MAX bytes that stands for it: its beginning and its SHA-256. */
 struct str limit_key_bounded(struct str key, char out[LIMIT_KEY_MAX]);
 

@@ -112,8 +112,10 @@ void limit_arrived(struct limit *limit, uint32_t weight, mono_ns arrival, mono_n
 void limit_unknown(struct limit *limit, uint32_t weight, mono_ns reset_at, mono_ns now);
 void limit_refund(struct limit *limit, uint32_t weight, mono_ns now);
 
-/* No call before `until` (Retry-After). The latest gate wins; an earlier one changes nothing. */
+/* No call before `until` (Retry-After). The latest gate wins; an earlier one changes nothing.
+ * Behind it calls begin one at a time: the pacer sees to it, and a bucket is left one token. */
 void limit_gate(struct limit *limit, mono_ns until);
+mono_ns limit_gated_until(const struct limit *limit); /* may have passed */
 /* New N, W, burst, guard, hold …: history is kept, so the transition is bounded by max(old, new).
  * Kind cannot change here (ERR_INVALID). */
 SL_MUST_CHECK int limit_resize(struct limit *limit, const struct limit_config *config, mono_ns now);

@@ -178,9 +178,44 @@ static void test_the_largest_buckets(void **state)
     }
 }
 
+/* The target that asked for a pause gets one call when it is over, not a bucketful. */
+static void test_behind_a_gate_it_starts_with_one_token(void **state)
+{
+    (void)state;
+    struct limit *limit = limit_at_zero(bucket_of(5, S, 10));
+    limit_gate(limit, 100 * S);
+    limit_gate(limit, 90 * S); /* earlier: changes nothing */
+    assert_int_equal(limit_gated_until(limit), 100 * S);
+    assert_waits(limit, 1, 100 * S - 1, LIMIT_REASON_GATE, 100 * S);
+    call(limit, 1, 100 * S);
+    assert_waits(limit, 1, 100 * S, LIMIT_REASON_PERMIT, 100 * S + TOKEN);
+    /* Not asked for a while, it has filled up meanwhile. */
+    limit_gate(limit, 200 * S);
+    assert_int_equal(limit_free_permits(limit, 200 * S + 3 * TOKEN), 4);
+    assert_int_equal(limit_free_permits(limit, 300 * S), 10);
+    limit_free(limit);
+}
+
+/* The pause is no debt of tokens: a slower rate during it makes it no longer. */
+static void test_a_gate_over_a_resize(void **state)
+{
+    (void)state;
+    struct limit *limit = limit_at_zero(bucket_of(100, S, 10));
+    const struct limit_config slow = bucket_of(1, S, 10);
+    assert_int_equal(limit_free_permits(limit, 50 * S), 10);
+    limit_gate(limit, 900 * S);
+    assert_int_equal(limit_resize(limit, &slow, 60 * S), 0);
+    assert_waits(limit, 1, 60 * S, LIMIT_REASON_GATE, 900 * S);
+    call(limit, 1, 900 * S);
+    assert_waits(limit, 1, 900 * S, LIMIT_REASON_PERMIT, 901 * S);
+    limit_free(limit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_behind_a_gate_it_starts_with_one_token),
+        cmocka_unit_test(test_a_gate_over_a_resize),
         cmocka_unit_test(test_it_starts_empty),
         cmocka_unit_test(test_a_burst_and_then_the_rate),
         cmocka_unit_test(test_the_interval_is_rounded_up),
