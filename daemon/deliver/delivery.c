@@ -381,6 +381,7 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .priority = config->priority,
         .retry = config->retry,
         .paused = config->paused,
+        .cheap_receives = config->source->ops->cheap_receives,
         .user = route,
     };
 

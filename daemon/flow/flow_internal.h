@@ -59,6 +59,7 @@ struct end_rate {
 struct lanes {
     struct map by_id;   /* lanes of the messages held */
     struct map tenants; /* and their tenants */
+    struct list idle;   /* tenants without a lane */
     struct heap active; /* lanes with something to call, by round */
     struct heap parked; /* lanes whose key has no permit, by when it may have one */
     int64_t round;      /* of the last call */
@@ -98,7 +99,10 @@ struct route {
     uint32_t gate_failures;
     /* receiving */
     bool receiving;
-    bool answered;      /* a receive of it has ended */
+    bool answered;          /* a receive of it has ended */
+    uint32_t receive_asked; /* of the last one */
+    mono_ns receive_asked_at;
+    int64_t receive_took_ns;
     mono_ns receive_at; /* after a failure: not before */
     uint32_t receive_failures;
     struct end_rate rate;

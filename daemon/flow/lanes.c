@@ -2,11 +2,13 @@
  * Whose turn it is inside a route. Ready messages stand in lanes, one for each tenant and key of a
  * limit: those of a lane are alike to every admission. Tenants take turns, call by call (deficit
  * round robin, where every call of a route costs the same): the first message of a lane carries the
- * round it is due in, one more than its tenant's last, and never in arrears. A lane whose key has
+ * round it is due in, one more than its tenant's last, and never one that is over. So a tenant that
+ * was not called in this round goes before all that were, and one with little to send hardly waits
+ * for one with much, while none of them is passed over for more than a round. A lane whose key has
  * no permit is parked until it may have one, and holds up nobody; what it could not call within the
  * horizon goes back to the queue, so that it does not take the room of others either.
  *
- * Memory (I8): lanes and tenants of messages that are held, no others.
+ * Memory (I8): lanes of messages that are held, their tenants, and those called in this round.
  */
 #include "flow_internal.h"
 
@@ -20,8 +22,9 @@
 #define KEYS_FULL_NS     (50 * NS_PER_MS) /* until another look for room in the table of keys */
 #define HAND_BACK_MAX_NS (900 * NS_PER_S)
 
-/* Of one route: those with a lane that holds messages. */
 struct tenant {
+    struct list_node idle; /* without a lane, but not forgotten: lanes.idle, the latest last */
+    struct str name;       /* owned */
     int64_t last;    /* round of the last turn it was given */
     uint32_t active; /* lanes that wait for a turn */
     uint32_t lanes;
@@ -53,7 +56,8 @@ void lanes_init(struct route *route, size_t most)
     heap_reserve(&lanes->active, most);
     heap_reserve(&lanes->parked, most);
     map_init(&lanes->by_id, most, rng_next(&route->flow->rng));
-    map_init(&lanes->tenants, most, rng_next(&route->flow->rng));
+    map_init(&lanes->tenants, most + HELD_MAX, rng_next(&route->flow->rng));
+    list_init(&lanes->idle);
 }
 
 /* ---- making and ending ---- */
@@ -97,19 +101,49 @@ static struct str id_part(struct str id, uint32_t index)
     }
 }
 
+static void tenant_free(struct tenant *tenant)
+{
+    free((char *)(uintptr_t)tenant->name.ptr);
+    free(tenant);
+}
+
 static struct tenant *tenant_find(struct route *route, struct str name)
 {
     struct tenant *tenant = map_get(&route->lanes.tenants, name);
 
     if (tenant == NULL) {
         tenant = MEM_NEW(struct tenant);
-        tenant->last = route->lanes.round;
+        tenant->last = route->lanes.round - 1;
+        tenant->name = (struct str){mem_dup(name.ptr, name.len), name.len};
         if (map_set(&route->lanes.tenants, name, tenant) != 0) {
-            free(tenant);
+            tenant_free(tenant);
             return NULL;
         }
     }
+    if (list_is_linked(&tenant->idle)) {
+        list_remove(&route->lanes.idle, &tenant->idle);
+    }
     return tenant;
+}
+
+static void tenant_leave(struct route *route, struct tenant *tenant)
+{
+    struct lanes *lanes = &route->lanes;
+    struct list_node *first;
+
+    if (tenant == NULL || --tenant->lanes > 0) {
+        return;
+    }
+    list_push(&lanes->idle, &tenant->idle);
+    while ((first = list_first(&lanes->idle)) != NULL) { /* as new, once its round is over */
+        tenant = LIST_ENTRY(first, struct tenant, idle);
+        if (tenant->last >= lanes->round && lanes->idle.count <= HELD_MAX) {
+            return;
+        }
+        list_remove(&lanes->idle, first);
+        (void)map_remove(&lanes->tenants, tenant->name);
+        tenant_free(tenant);
+    }
 }
 
 static void lane_free(struct lane *lane)
@@ -119,14 +153,6 @@ static void lane_free(struct lane *lane)
     }
     free((char *)(uintptr_t)lane->id.ptr);
     free(lane);
-}
-
-static void tenant_leave(struct route *route, struct lane *lane)
-{
-    if (lane->tenant != NULL && --lane->tenant->lanes == 0) {
-        (void)map_remove(&route->lanes.tenants, id_part(lane->id, 0));
-        free(lane->tenant);
-    }
 }
 
 static struct lane *lane_new(struct route *route, struct str id)
@@ -146,7 +172,7 @@ static struct lane *lane_new(struct route *route, struct str id)
         lane->tenant->lanes++;
     }
     if (map_set(&route->lanes.by_id, lane->id, lane) != 0) {
-        tenant_leave(route, lane);
+        tenant_leave(route, lane->tenant);
         lane_free(lane);
         return NULL;
     }
@@ -187,7 +213,7 @@ void lane_leave(struct message *message)
     }
     SL_ASSERT(lane->state == LANE_IDLE);
     (void)map_remove(&route->lanes.by_id, lane->id);
-    tenant_leave(route, lane);
+    tenant_leave(route, lane->tenant);
     lane_free(lane);
 }
 
@@ -207,7 +233,7 @@ void lanes_done(struct route *route)
     }
     cursor = 0;
     while (map_each(&lanes->tenants, &cursor, &name, &value)) {
-        free(value);
+        tenant_free(value);
     }
     map_done(&lanes->by_id);
     map_done(&lanes->tenants);
@@ -217,8 +243,8 @@ void lanes_done(struct route *route)
 
 /* ---- states ---- */
 
-/* Its first message gets the next turn of its tenant: not in arrears, and not further ahead than
- * the tenant has lanes that wait. */
+/* Its first message gets the next turn of its tenant: not one that is over, and not further ahead
+ * than the tenant has lanes that wait. */
 static void lane_activate(struct lane *lane)
 {
     struct lanes *lanes = &lane->route->lanes;
@@ -227,9 +253,9 @@ static void lane_activate(struct lane *lane)
     lane->state = LANE_ACTIVE;
     lane->round = lanes->round + 1;
     if (tenant != NULL) {
-        int64_t most = lane->round + tenant->active++;
+        int64_t most = lanes->round + 1 + tenant->active++;
         int64_t next = tenant->last + 1;
-        lane->round = next < lane->round ? lane->round : next > most ? most : next;
+        lane->round = next < lanes->round ? lanes->round : next > most ? most : next;
         tenant->last = lane->round;
     }
     heap_set(&lanes->active, &lane->turn, lane->round);

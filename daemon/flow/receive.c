@@ -2,6 +2,9 @@
  * How many messages to ask for (I5): those whose calls are expected to start within the horizon,
  * less those held for that. A message more would only wait here instead of in the queue, and be
  * handed back at shutdown without a call; one less would leave a permit unused.
+ *
+ * Where a receive costs next to nothing the horizon is short: what waits in the queue is received in
+ * the order that is fair at that time, quiet tenants first; what waits here was fair when it came.
  */
 #include "flow_internal.h"
 
@@ -9,6 +12,9 @@
 
 #define RATE_SAMPLE_ENDS   64u
 #define RATE_SAMPLE_MIN_NS (10 * NS_PER_MS)
+#define CHEAP_HORIZON_NS   (20 * NS_PER_MS)  /* at least; four receives, if they take longer */
+#define CHEAP_TOOK_MAX_NS  (100 * NS_PER_MS) /* what took longer waited for messages */
+#define CHEAP_FEW          16u              /* up to that many are asked for one by one */
 
 void end_rate_note(struct end_rate *rate, mono_ns now)
 {
@@ -42,20 +48,34 @@ uint32_t target_failing_from(const struct target *target)
     return bound > FAILING_MIN ? bound : FAILING_MIN;
 }
 
+static int64_t horizon_of(const struct route *route)
+{
+    return route->config.cheap_receives ? mono_max(4 * route->receive_took_ns, CHEAP_HORIZON_NS)
+                                        : HORIZON_NS;
+}
+
+/* Of a receive that found what it asked for. */
+static void note_took(struct route *route, mono_ns now)
+{
+    int64_t took_ns = mono_min(now - route->receive_asked_at, CHEAP_TOOK_MAX_NS);
+
+    route->receive_took_ns += (took_ns - route->receive_took_ns) / 4;
+}
+
 /* Calls that can be expected to start within the horizon: 1 … HELD_MAX. */
 static uint32_t receive_goal(const struct route *route, mono_ns now)
 {
-    const double horizon_s = (double)HORIZON_NS / (double)NS_PER_S;
+    int64_t horizon_ns = horizon_of(route);
     const struct limit_set *set = &route->config.limits;
     uint32_t slots = route->config.target->concurrency.bound;
-    double goal = end_rate_per_second(&route->rate, now) * horizon_s;
+    double goal = end_rate_per_second(&route->rate, now) * (double)horizon_ns / (double)NS_PER_S;
 
     if (route->has_share && route->share.bound < slots) {
         slots = route->share.bound;
     }
     goal = goal > slots ? goal : slots;
     for (uint32_t i = 0; i < set->count; i++) {
-        double calls = share_expect(route, set->limits[i], HORIZON_NS, now) / route->config.weight;
+        double calls = share_expect(route, set->limits[i], horizon_ns, now) / route->config.weight;
         goal = calls < goal ? calls : goal;
     }
     if (!(goal > 1)) {
@@ -111,7 +131,8 @@ static uint32_t receive_want(const struct route *route, mono_ns now)
         return 0;
     }
     uint32_t want = goal - have;
-    if (want < (goal + 1) / 2 && heap_first(&route->lanes.active) != NULL) {
+    bool one_by_one = route->config.cheap_receives && goal <= CHEAP_FEW;
+    if (!one_by_one && want < (goal + 1) / 2 && heap_first(&route->lanes.active) != NULL) {
         return 0; /* few, larger receives: each one costs a request */
     }
     return want < HELD_MAX - outside ? want : HELD_MAX - outside;
@@ -164,12 +185,14 @@ mono_ns receive_run(struct route *route, mono_ns now)
         return route->receive_at;
     }
     mono_ns from = calls_from(route, now);
-    if (from > mono_add(now, HORIZON_NS)) {
-        return from == MONO_NEVER ? MONO_NEVER : from - HORIZON_NS;
+    if (from > mono_add(now, horizon_of(route))) {
+        return from == MONO_NEVER ? MONO_NEVER : from - horizon_of(route);
     }
     uint32_t want = receive_want(route, now);
     if (want > 0) {
         route->receiving = true;
+        route->receive_asked = want;
+        route->receive_asked_at = now;
         flow->ops->receive(flow->context, route, want);
     }
     return MONO_NEVER;
@@ -182,6 +205,9 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
     SL_ASSERT(route->receiving);
     route->receiving = false;
     route->answered = true;
+    if (error == 0 && count >= route->receive_asked) {
+        note_took(route, now);
+    }
     for (uint32_t i = 0; i < count; i++) {
         struct message *message = messages[i];
         SL_ASSERT(message->route == route && message->state == MESSAGE_NEW);

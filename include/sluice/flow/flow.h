@@ -81,6 +81,7 @@ struct route_config {
     uint32_t priority;    /* 0 … ROUTE_PRIORITY_MAX: higher ones take what they can first */
     struct retry_config retry;
     bool paused;
+    bool cheap_receives; /* a receive is no request: ask often, and hold little */
     bool has_dead_letter; /* false: dead_letter becomes a release with max_backoff, nothing is lost
                            */
     void *user;           /* of the ops' owner */

@@ -215,6 +215,25 @@ static void test_design_example(void **state)
     settings_free(s);
 }
 
+static void test_keys(void **state)
+{
+    (void)state;
+    struct settings *s = load_file(GOOD "/tenants.json");
+    assert_int_equal(s->limits.items[0].parsed_key.kind, MESSAGE_KEY_BODY);
+    assert_string_equal(s->limits.items[0].parsed_key.name, "/tenant");
+    assert_int_equal(s->limits.items[0].keys_max, 100);
+    assert_int_equal(s->limits.items[1].keys_max, 10000);
+    assert_null(s->limits.items[2].key);
+    assert_int_equal(s->limits.items[2].keys_max, 0);
+    assert_true(s->limits.items[2].dry_run);
+    assert_false(s->limits.items[0].dry_run);
+    assert_int_equal(s->routes.items[0].parsed_tenant.kind, MESSAGE_KEY_ATTRIBUTE);
+    settings_free(s);
+    s = load_file(GOOD "/everything.json");
+    assert_int_equal(s->routes.items[0].parsed_tenant.kind, MESSAGE_KEY_GROUP);
+    settings_free(s);
+}
+
 static void test_resolved(void **state)
 {
     (void)state;
@@ -438,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_good_files),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_design_example),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_resolved),
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_derived_defaults),
