@@ -240,6 +240,7 @@ static int add_target(struct app *app, const struct target_settings *t, struct e
                                          .timeout_ns = t->timeout_ns,
                                          .connect_timeout_ns = t->connect_timeout_ns,
                                          .abort_hold_ns = t->abort_hold_ns,
+                                         .breaker = t->breaker,
                                          .headers = headers,
                                          .header_count = t->headers.count,
                                          .rules = rules,

@@ -101,8 +101,18 @@ static const struct config_row rows[] = {
      .max = 1000000,
      .fallback = "20",
      .unit = "attempts",
-     .help = "Attempts that reached the target, before the message goes to the dead-letter queue; "
-             "0: no bound."},
+     .help = "Attempts that reached the target and failed while it served others, before the "
+             "message goes to the dead-letter queue; 0: no bound."},
+    {.path = "routes.*.retry.max_retry_duration",
+     .type = CONFIG_DURATION,
+     .flags = CONFIG_RELOADABLE,
+     ROUTE(retry.max_retry_duration_ns),
+     .min = 0,
+     .max = 14 * 24 * HOUR_NS,
+     .fallback = "\"0s\"",
+     .help = "How long after its first attempt a message is tried again, before it goes to the "
+             "dead-letter queue; 0s: no bound. Unlike in Cloud Tasks, the first bound that is "
+             "reached ends it, and the time of an outage of the target counts."},
     {.path = "routes.*.retry.min_backoff",
      .type = CONFIG_DURATION,
      .flags = CONFIG_RELOADABLE,

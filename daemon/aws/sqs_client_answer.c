@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#define MESSAGE_ID_MAX 100u /* as SQS says of it */
+
 static struct str header_of(const struct http_result *result, const char *name)
 {
     for (uint32_t i = 0; i < result->header_count; i++) {
@@ -103,7 +105,21 @@ static void read_error(const struct http_result *result, struct sqs_client_answe
     json_done(&json);
 }
 
-/* ---- digests ---- */
+/* ---- received messages ---- */
+
+/* The id is sent on in a header, and without a handle nobody could ever settle it. */
+static bool message_is_usable(const struct sqs_message *message)
+{
+    struct str id = message->message_id;
+
+    for (size_t i = 0; i < id.len; i++) {
+        if (id.ptr[i] <= ' ' || id.ptr[i] > '~') {
+            return false;
+        }
+    }
+    return id.len > 0 && id.len <= MESSAGE_ID_MAX && message->receipt_handle.len > 0 &&
+           message->body.ptr != NULL;
+}
 
 static bool message_is_intact(const struct sqs_message *message)
 {
@@ -117,36 +133,62 @@ static bool message_is_intact(const struct sqs_message *message)
            str_equal(message->md5_of_attributes, str_from(md5));
 }
 
-static void check_digests(enum sqs_action action, const char *sent_md5,
-                          struct sqs_client_answer *ret)
+static void refuse_answer(struct sqs_client_answer *ret, int error, const char *why)
 {
-    bool intact = true;
-    if (action == SQS_RECEIVE_MESSAGE) {
-        const struct sqs_receive_out *out = ret->output;
-        for (uint32_t i = 0; i < out->messages.count; i++) {
-            intact = intact && message_is_intact(&out->messages.items[i]);
+    ret->error = error;
+    ret->transient = true;
+    ret->output = NULL;
+    (void)str_copy(ret->sqs.message, sizeof(ret->sqs.message), str_from(why));
+}
+
+static void check_received(const struct sqs_receive_out *out, struct sqs_client_answer *ret)
+{
+    for (uint32_t i = 0; i < out->messages.count && ret->error == ERR_OK; i++) {
+        if (!message_is_usable(&out->messages.items[i])) {
+            refuse_answer(ret, ERR_PROTOCOL,
+                          "a message without a usable id, a receipt handle or a body");
+        } else if (!message_is_intact(&out->messages.items[i])) {
+            refuse_answer(ret, ERR_CORRUPT, "a message does not fit its MD5");
         }
-    } else if (action == SQS_SEND_MESSAGE) {
-        const struct sqs_send_result *out = ret->output;
-        intact = out->md5_of_body.ptr == NULL || str_equal(out->md5_of_body, str_from(sent_md5));
-    }
-    if (!intact) {
-        ret->error = ERR_CORRUPT;
-        ret->transient = true;
-        ret->output = NULL;
     }
 }
 
-void sqs_answer_read(enum sqs_action action, const struct http_result *result, const char *sent_md5,
-                     struct sqs_client_answer *ret)
+static void check_answer(enum sqs_action action, const char *sent_md5,
+                         struct sqs_client_answer *ret)
+{
+    if (action == SQS_RECEIVE_MESSAGE) {
+        check_received(ret->output, ret);
+    } else if (action == SQS_SEND_MESSAGE) {
+        const struct sqs_send_result *out = ret->output;
+        if (out->md5_of_body.ptr != NULL && !str_equal(out->md5_of_body, str_from(sent_md5))) {
+            refuse_answer(ret, ERR_CORRUPT, "what was sent does not fit its MD5");
+        }
+    }
+}
+
+/* Our decoder speaks of requests. What is told is no error of SQS: it has none of its codes. */
+static void answer_is_malformed(struct sqs_client_answer *ret)
+{
+    struct error text;
+    struct str rest = str_from(ret->sqs.message);
+
+    if (str_starts_with(rest, STR("The request"))) {
+        rest.ptr += sizeof("The request") - 1;
+        rest.len -= sizeof("The request") - 1;
+    }
+    (void)error_set(&text, ERR_PROTOCOL, "", "the answer%s%.*s", rest.ptr[0] == ' ' ? "" : ": ",
+                    STR_FMT(rest));
+    (void)str_copy(ret->sqs.message, sizeof(ret->sqs.message), str_from(text.text));
+    ret->sqs.code = SQS_OK;
+    ret->error = ERR_PROTOCOL;
+    ret->transient = true;
+}
+
+static void read_answer(enum sqs_action action, const struct http_result *result,
+                        const char *sent_md5, struct sqs_client_answer *ret)
 {
     const struct sqs_action_info *info = sqs_action_info(action);
-    ret->sqs.code = SQS_OK;
-    if (result->error != ERR_OK) {
-        ret->error = result->error;
-        ret->transient = result->error != ERR_CANCELED;
-        return;
-    }
+
     if (result->status != 200) {
         read_error(result, ret);
         return;
@@ -156,9 +198,26 @@ void sqs_answer_read(enum sqs_action action, const struct http_result *result, c
     }
     if (sqs_json_decode(info->output, result->body, ret->arena, &ret->output, &ret->sqs) !=
         SQS_OK) {
-        ret->error = ERR_PROTOCOL;
-        ret->transient = true;
+        answer_is_malformed(ret);
         return;
     }
-    check_digests(action, sent_md5, ret);
+    check_answer(action, sent_md5, ret);
+}
+
+void sqs_answer_read(enum sqs_action action, const struct http_result *result, const char *sent_md5,
+                     struct sqs_client_answer *ret)
+{
+    ret->sqs.code = SQS_OK;
+    ret->sqs.message[0] = '\0';
+    if (result->error == ERR_OK) {
+        read_answer(action, result, sent_md5, ret);
+        ret->reason = ret->sqs.message;
+    } else {
+        ret->error = result->error;
+        ret->transient = result->error != ERR_CANCELED;
+        ret->reason = result->detail;
+    }
+    if (ret->error != ERR_OK && ret->reason[0] == '\0') {
+        ret->reason = err_text(ret->error);
+    }
 }

@@ -1,6 +1,7 @@
 #include "sluice/base/str.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -382,4 +383,26 @@ bool str_matches(struct str s, struct str pattern)
         p++;
     }
     return p == pattern.len;
+}
+
+char *str_age(char *out, size_t out_size, int64_t seconds)
+{
+    static const struct {
+        const char *name;
+        int64_t seconds;
+    } units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
+    size_t first = 0;
+
+    seconds = seconds < 0 ? 0 : seconds;
+    while (first < 3 && seconds < units[first].seconds) {
+        first++;
+    }
+    int len = snprintf(out, out_size, "%lld%s", (long long)(seconds / units[first].seconds),
+                       units[first].name);
+    if (first < 3 && len > 0 && (size_t)len < out_size) {
+        int64_t rest = seconds % units[first].seconds / units[first + 1].seconds;
+        (void)snprintf(out + len, out_size - (size_t)len, "%lld%s", (long long)rest,
+                       units[first + 1].name);
+    }
+    return out;
 }

@@ -1,6 +1,7 @@
 #include "sluice/cli/check.h"
 
 #include "options.h"
+#include "sluice/app.h"
 #include "sluice/net/tls.h"
 
 #include <string.h>
@@ -10,16 +11,25 @@ enum { EXIT_GOOD = 0, EXIT_REFUSED = 3 };
 #define PRINT_MAX (4u * 1024 * 1024)
 
 static const char usage[] =
-    "usage: sluice check [--config FILE] [--print | --example]\n"
+    "usage: sluice check [--config FILE] [--print | --example | --connect [--data-dir DIR]]\n"
     "\n"
     "Reads the configuration and prints everything that is wrong with it.\n"
     "\n"
     "  -c, --config FILE  the configuration (- for standard input)\n"
     "      --print        print what holds, defaults included, secrets left out\n"
     "      --example      print an example with every key\n"
+    "      --connect      also ask the queues for their attributes and connect to the targets\n"
+    "                     (nothing is sent to them), and say how fast the backlog can drain and\n"
+    "                     what will go wrong\n"
+    "  -d, --data-dir DIR with --connect: where the daemon runs that knows the embedded queues\n"
     "  -h, --help         this text\n"
     "\n"
-    "Exit status: 0 good, 2 usage, 3 the configuration is refused.\n";
+    "Exit status: 0 good, 2 usage, 3 the configuration is refused, or does not connect.\n";
+
+struct wanted {
+    bool print, connect;
+    const char *data_dir;
+};
 
 void cli_print_errors(FILE *stream, const char *label, const char *filename,
                       const struct error_list *errors)
@@ -58,14 +68,21 @@ static int write_example(const struct settings *settings, struct buf *out)
     return settings_example(out);
 }
 
-static int check_good(const char *filename, const struct settings *settings, bool print)
+static int check_good(const char *filename, const struct settings *settings,
+                      const struct wanted *wanted)
 {
     struct error_list warnings = {0};
     settings_warn(settings, &warnings);
     cli_print_errors(stderr, "warning: ", filename, &warnings);
     error_list_free(&warnings);
-    if (print) {
+    if (wanted->print) {
         return print_text(settings_dump, settings);
+    }
+    if (wanted->connect) {
+        int code = app_check_connect(settings, filename, wanted->data_dir);
+        if (code != EXIT_GOOD) {
+            return code;
+        }
     }
     (void)printf("%s: good (routes: %u, queues: %u, targets: %u, limits: %u)\n", filename,
                  settings->routes.count, settings->queues.count, settings->targets.count,
@@ -89,7 +106,7 @@ static int check_tls(const struct settings *settings, struct error_list *errors)
     return rc;
 }
 
-static int check_file(const char *file, bool print)
+static int check_file(const char *file, const struct wanted *wanted)
 {
     struct error_list errors = {0};
     struct settings *settings = NULL;
@@ -98,7 +115,7 @@ static int check_file(const char *file, bool print)
     int code = EXIT_REFUSED;
     if (settings_load_file(standard_input ? "/dev/stdin" : file, &settings, &errors) == 0 &&
         check_tls(settings, &errors) == 0) {
-        code = check_good(filename, settings, print);
+        code = check_good(filename, settings, wanted);
     } else {
         cli_print_errors(stderr, "", filename, &errors);
         uint32_t count = errors.count + errors.dropped;
@@ -112,11 +129,14 @@ static int check_file(const char *file, bool print)
 int cli_check(int argc, char **argv)
 {
     const char *file = NULL;
-    bool print = false, example = false;
+    bool example = false;
+    struct wanted wanted = {0};
     const struct cli_option options[] = {
         {.name = "config", .letter = 'c', .kind = CLI_TEXT, .ret = &file, .wanted = "a file"},
-        {.name = "print", .kind = CLI_FLAG, .ret = &print},
+        {.name = "print", .kind = CLI_FLAG, .ret = &wanted.print},
         {.name = "example", .kind = CLI_FLAG, .ret = &example},
+        {.name = "connect", .kind = CLI_FLAG, .ret = &wanted.connect},
+        CLI_DATA_DIR(wanted.data_dir),
     };
     const struct cli_command command = {"sluice check", usage, options, SL_COUNT(options), 0, 1};
     struct cli_words words;
@@ -127,15 +147,22 @@ int cli_check(int argc, char **argv)
     if (file != NULL && words.count > 0) {
         return cli_usage_error(&command, "one file at a time: %s", words.items[0]);
     }
+    if ((int)wanted.print + (int)example + (int)wanted.connect > 1) {
+        return cli_usage_error(&command, "--print, --example and --connect are three things: one "
+                                         "at a time");
+    }
+    if (wanted.data_dir != NULL && !wanted.connect) {
+        return cli_usage_error(&command, "--data-dir is for --connect");
+    }
     file = words.count > 0 ? words.items[0] : file;
     if (example) {
         return print_text(write_example, NULL);
     }
     if (file != NULL) {
-        return check_file(file, print);
+        return check_file(file, &wanted);
     }
     struct settings *settings = settings_default();
-    code = check_good("no --config, defaults", settings, print);
+    code = check_good("no --config, defaults", settings, &wanted);
     settings_free(settings);
     return code;
 }

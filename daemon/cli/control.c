@@ -86,11 +86,12 @@ static void print_rest(const struct json_value *root)
 {
     const struct json_value *queues = json_get(root, "queues");
 
-    printf("%-20s %12s %12s  %s\n", "TARGET", "IN FLIGHT", "CONCURRENCY", "URL");
+    printf("%-20s %12s %12s %-10s %s\n", "TARGET", "IN FLIGHT", "CONCURRENCY", "BREAKER", "URL");
     for (const struct json_value *t = json_first(json_get(root, "targets")); t != NULL;
          t = json_next(t)) {
-        printf("%-20.*s %12lld %12lld  %.*s\n", STR_FMT(json_string(json_get(t, "name"))),
+        printf("%-20.*s %12lld %12lld %-10.*s %.*s\n", STR_FMT(json_string(json_get(t, "name"))),
                number(t, "in_flight"), number(t, "concurrency"),
+               STR_FMT(json_string(json_get(t, "breaker"))),
                STR_FMT(json_string(json_get(t, "url"))));
     }
     printf("\n%-20s %12s %12s %12s\n", "QUEUE", "VISIBLE", "IN FLIGHT", "DELAYED");

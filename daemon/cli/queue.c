@@ -188,28 +188,6 @@ int queue_name_check(const char *name)
     return EXIT_CODE_USAGE;
 }
 
-const char *queue_age_text(int64_t seconds, char *out, size_t size)
-{
-    static const struct {
-        const char *name;
-        int64_t seconds;
-    } units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
-    size_t first = 0;
-
-    seconds = seconds < 0 ? 0 : seconds;
-    while (first < 3 && seconds < units[first].seconds) {
-        first++;
-    }
-    int len = snprintf(out, size, "%lld%s", (long long)(seconds / units[first].seconds),
-                       units[first].name);
-    if (first < 3 && len > 0 && (size_t)len < size) {
-        int64_t rest = seconds % units[first].seconds / units[first + 1].seconds;
-        (void)snprintf(out + len, size - (size_t)len, "%lld%s", (long long)rest,
-                       units[first + 1].name);
-    }
-    return out;
-}
-
 int queue_pair_parse(const char *text, struct sqs_pair *ret)
 {
     const char *equals = strchr(text, '=');

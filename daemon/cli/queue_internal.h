@@ -52,8 +52,6 @@ int queue_client_attribute(struct queue_client *client, const char *queue, const
 int queue_name_check(const char *name);
 /* "name=value", cut at the first '='. */
 SL_MUST_CHECK int queue_pair_parse(const char *text, struct sqs_pair *ret);
-/* "3h12m": the two largest units. Returns out. */
-const char *queue_age_text(int64_t seconds, char *out, size_t size);
 /* Asks a person; without a terminal there must have been --yes. CLI_GO or the exit code. */
 int queue_confirm(const struct cli_command *command, bool yes, const char *format, ...)
     SL_PRINTF(3, 4);

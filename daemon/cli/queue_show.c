@@ -27,7 +27,7 @@ static const char *oldest_text(const struct json_value *queue, char *out, size_t
 {
     const struct json_value *age = json_get(queue, "oldest_age_seconds");
 
-    return age == NULL ? "-" : queue_age_text((int64_t)json_number(age), out, size);
+    return age == NULL ? "-" : str_age(out, size, (int64_t)json_number(age));
 }
 
 static void print_table(const struct json_value *root)
@@ -130,7 +130,7 @@ static void print_message(const struct sqs_message *message, wall_ms now)
     int64_t sent = 0;
 
     if (str_to_i64(attribute(message, "SentTimestamp"), 0, INT64_MAX, &sent) == 0) {
-        (void)queue_age_text((now - sent) / 1000, age, sizeof(age));
+        (void)str_age(age, sizeof(age), (now - sent) / 1000);
     }
     (void)printf("%.*s  %s, sent %s ago, received %.*s times", STR_FMT(message->message_id), state,
                  age, STR_FMT(received.ptr == NULL ? STR("0") : received));

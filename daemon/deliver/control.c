@@ -169,6 +169,8 @@ static void targets_status(struct delivery *d, struct json_writer *w)
         json_member_str(w, "url", str_from(target->url));
         json_member_i64(w, "concurrency", concurrency->bound);
         json_member_i64(w, "in_flight", concurrency_used(concurrency, loop_now()));
+        json_member_str(w, "breaker",
+                        str_from(breaker_state_name(flow_target_breaker(target->target)->state)));
         json_member_bool(w, "resolved", resolver_entry_addresses(target->resolver) != NULL);
         json_object_end(w);
     }

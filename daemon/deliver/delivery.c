@@ -205,6 +205,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
         .extend = on_extend,
         .message_done = on_message_done,
         .keys = on_keys,
+        .breaker = instruments_breaker,
     };
     struct delivery *d = MEM_NEW(struct delivery);
 
@@ -337,6 +338,8 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
         .timeout_ns = config->timeout_ns,
         .abort_hold_ns = config->abort_hold_ns,
         .unclean_start = d->unclean_start,
+        .breaker = config->breaker,
+        .user = target,
     };
     target->target = flow_target_add(d->flow, &target->config, loop_now());
     flow_target_available(target->target, false); /* until its name is known */

@@ -60,6 +60,7 @@ struct delivery_target {
     uint32_t rule_count;
     struct metric *in_flight, *concurrency, *duration, *arrival;
     struct metric *codes[600]; /* by status, made on first use */
+    struct metric *breaker[BREAKER_STATE__COUNT], *breaker_to[BREAKER_STATE__COUNT];
     bool told_unavailable;
     bool told_proxy; /* a response carried Via: said once */
 };
@@ -90,6 +91,7 @@ struct delivery_route {
     bool logged_first;           /* cold_start of the next canonical line is false */
     struct metric *age, *last_success, *paused;
     struct metric *received, *receives_ok, *receives_empty, *receives_failed, *retries;
+    struct metric *lease_remaining, *leases_lost, *handed_back;
     struct metric *settled[SETTLE__COUNT], *throttle_wait[LIMIT_REASON__COUNT];
     struct metric *held[MESSAGE_STATE__COUNT], *dead_letters[GIVE_UP__COUNT];
 };
@@ -130,8 +132,10 @@ void instruments_done(struct delivery *d);
 void instruments_limit(struct delivery *d, struct delivery_limit *limit);
 void instruments_target(struct delivery *d, struct delivery_target *target);
 void instruments_route(struct delivery *d, struct delivery_route *route);
+/* flow_ops.breaker */
+void instruments_breaker(void *context, struct target *target);
 void instruments_attempt(const struct message *message, const struct http_result *result,
-                         int64_t duration_ns);
+                         enum outcome outcome, int64_t duration_ns);
 /* After an attempt of the route ended: a gate that its answer shut is logged once and timed. */
 void instruments_gate(struct delivery_route *route, const struct gate_advice *advice, mono_ns now);
 void instruments_settle(struct delivery_route *route, const struct message *message,

@@ -107,11 +107,8 @@ static void start_queue(struct destination *d, struct destination_send *send)
 
 static void on_sent(void *context, const struct sqs_client_answer *answer, mono_ns now)
 {
-    bool said = answer->sqs.code != SQS_OK;
-
     (void)now;
-    finish(context, answer->error, is_about_the_message(answer->sqs.code),
-           said ? answer->sqs.message : err_text(answer->error));
+    finish(context, answer->error, is_about_the_message(answer->sqs.code), answer->reason);
 }
 
 static void start_sqs(struct destination *d, struct destination_send *send)

@@ -117,7 +117,7 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
     }
     letter_keep(message, result);
     doubt_addresses(target, result);
-    instruments_attempt(message, result, now - message->attempt_started_at);
+    instruments_attempt(message, result, outcome_of(&facts), now - message->attempt_started_at);
     target->d->attempts_running--;
     free(attempt);
     flow_attempt_ended(message, &facts, now);
@@ -132,8 +132,9 @@ static void on_done(void *context, const struct http_result *result, mono_ns now
 static void on_refused(void *context, mono_ns now)
 {
     struct attempt *attempt = context;
-    const struct http_result result = {.error = attempt->error, .ended_at = now};
+    struct http_result result = {.error = attempt->error, .ended_at = now};
 
+    str_copy(result.detail, sizeof(result.detail), str_from(err_text(attempt->error)));
     attempt_end(attempt, &result, now);
 }
 
@@ -198,6 +199,10 @@ void dispatch_start(void *context, struct message *message)
     struct delivery *d = context;
     struct attempt *attempt = MEM_NEW(struct attempt);
 
+    if (message->lease_until != MONO_NEVER) {
+        metric_observe(delivery_route_of(message)->lease_remaining,
+                       (double)(message->lease_until - loop_now()) / (double)NS_PER_S);
+    }
     attempt->message = message;
     attempt->target = delivery_route_of(message)->target;
     d->attempts_running++;

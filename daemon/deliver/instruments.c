@@ -15,18 +15,23 @@ struct delivery_families {
     struct metric_family *keys, *delayed;
     struct metric_family *limit_requests, *pace, *window_peak, *guard, *gated;
     struct metric_family *in_flight, *concurrency, *requests, *duration, *arrival;
+    struct metric_family *breaker, *breaker_to;
     struct metric_family *age, *last_success, *paused, *received, *receives, *retries, *settled;
     struct metric_family *throttle_wait, *held, *dead_letters, *destination_sends;
+    struct metric_family *lease_remaining, *leases_lost, *handed_back;
 };
 
 static const double duration_bounds[] = {0.005, 0.025, 0.05, 0.1, 0.25, 0.4,
                                          0.6,   1,     2.5,  5,   10,   30};
 static const double arrival_bounds[] = {0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1};
+static const double lease_bounds[] = {1, 5, 10, 30, 60, 120, 300, 900, 3600, 14400, 43200};
 static const double age_bounds[] = {0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400};
 
 static const char *const by_limit[] = {"limit", NULL};
 static const char *const by_target[] = {"target", NULL};
 static const char *const by_target_code[] = {"target", "code", NULL};
+static const char *const by_target_state[] = {"target", "state", NULL};
+static const char *const by_target_to[] = {"target", "to", NULL};
 static const char *const by_route[] = {"route", NULL};
 static const char *const by_route_outcome[] = {"route", "outcome", NULL};
 static const char *const by_route_reason[] = {"route", "reason", NULL};
@@ -75,6 +80,11 @@ static void target_families(struct delivery *d, struct delivery_families *f)
         family(d, METRIC_HISTOGRAM, "sluice_target_arrival_seconds",
                "Time from an attempt's permit to the certain arrival of its request.", by_target);
     metric_family_bounds(f->arrival, arrival_bounds, SL_COUNT(arrival_bounds));
+    f->breaker =
+        family(d, METRIC_GAUGE, "sluice_breaker_state",
+               "Circuit breaker state, one series per state, the current one 1.", by_target_state);
+    f->breaker_to = family(d, METRIC_COUNTER, "sluice_breaker_transitions_total",
+                           "Changes of the circuit breaker's state, by the new one.", by_target_to);
 }
 
 static void route_families(struct delivery *d, struct delivery_families *f)
@@ -108,6 +118,20 @@ static void route_families(struct delivery *d, struct delivery_families *f)
                by_route_condition_result);
 }
 
+static void lease_families(struct delivery *d, struct delivery_families *f)
+{
+    f->lease_remaining =
+        family(d, METRIC_HISTOGRAM, "sluice_lease_remaining_seconds",
+               "What was left of a message's lease when its call started.", by_route);
+    metric_family_bounds(f->lease_remaining, lease_bounds, SL_COUNT(lease_bounds));
+    f->leases_lost =
+        family(d, METRIC_COUNTER, "sluice_leases_lost_total",
+               "Messages that became another receiver's while they were held.", by_route);
+    f->handed_back =
+        family(d, METRIC_COUNTER, "sluice_waits_handed_back_total",
+               "Waiting messages handed back: a wait too long, or too many of them.", by_route);
+}
+
 /* Live state is read when somebody scrapes. */
 static void collect_route(struct delivery_route *r)
 {
@@ -117,12 +141,24 @@ static void collect_route(struct delivery_route *r)
     metric_set(r->paused, stats.paused);
     metric_set(r->received, (double)stats.received);
     metric_set(r->retries, (double)stats.retries);
+    metric_set(r->leases_lost, (double)stats.leases_lost);
+    metric_set(r->handed_back, (double)stats.waits_handed_back);
     for (int state = MESSAGE_BUFFERED; state < MESSAGE_STATE__COUNT; state++) {
         metric_set(r->held[state], stats.held[state]);
     }
     for (int reason = 1; reason < LIMIT_REASON__COUNT; reason++) {
         metric_set(r->throttle_wait[reason],
                    (double)stats.throttle_wait_ns[reason] / (double)NS_PER_S);
+    }
+}
+
+static void collect_breaker(struct delivery_target *target)
+{
+    const struct breaker *b = flow_target_breaker(target->target);
+
+    for (int state = 0; state < BREAKER_STATE__COUNT; state++) {
+        metric_set(target->breaker[state], b->state == (enum breaker_state)state);
+        metric_set(target->breaker_to[state], (double)b->entered[state]);
     }
 }
 
@@ -165,6 +201,7 @@ static void collect(void *context)
         struct concurrency *c = flow_target_concurrency(t->target);
         metric_set(t->in_flight, concurrency_used(c, now));
         metric_set(t->concurrency, c->bound);
+        collect_breaker(t);
     }
     LIST_FOR(&d->routes, node)
     {
@@ -178,6 +215,7 @@ void instruments_init(struct delivery *d)
     limit_families(d, d->families);
     target_families(d, d->families);
     route_families(d, d->families);
+    lease_families(d, d->families);
     d->collector = (struct metrics_collector){.collect = collect, .context = d};
     metrics_collector_add(d->metrics, &d->collector);
 }
@@ -220,6 +258,11 @@ void instruments_target(struct delivery *d, struct delivery_target *target)
     target->concurrency = one(d->families->concurrency, target->name);
     target->duration = one(d->families->duration, target->name);
     target->arrival = one(d->families->arrival, target->name);
+    for (int state = 0; state < BREAKER_STATE__COUNT; state++) {
+        const char *name = breaker_state_name((enum breaker_state)state);
+        target->breaker[state] = two(d->families->breaker, target->name, name);
+        target->breaker_to[state] = two(d->families->breaker_to, target->name, name);
+    }
     target->codes[200] = two(d->families->requests, target->name, "200");
 }
 
@@ -232,6 +275,9 @@ void instruments_route(struct delivery *d, struct delivery_route *route)
     route->paused = one(f->paused, route->name);
     route->received = one(f->received, route->name);
     route->retries = one(f->retries, route->name);
+    route->lease_remaining = one(f->lease_remaining, route->name);
+    route->leases_lost = one(f->leases_lost, route->name);
+    route->handed_back = one(f->handed_back, route->name);
     route->receives_ok = two(f->receives, route->name, "messages");
     route->receives_empty = two(f->receives, route->name, "empty");
     route->receives_failed = two(f->receives, route->name, "error");
@@ -287,8 +333,15 @@ static struct metric *code_series(struct delivery_target *target, const struct h
     return target->codes[slot];
 }
 
+/* What is acknowledged, refused or throttled by its status says so in the line of its message or of
+ * its pause. */
+static bool is_worth_a_line(const struct http_result *result, enum outcome outcome)
+{
+    return outcome == OUTCOME_RETRY || (result->error != 0 && outcome != OUTCOME_ACK);
+}
+
 static void attempt_line(const struct message *message, const struct http_result *result,
-                         const char *code)
+                         enum outcome outcome, const char *code)
 {
     const struct delivery_route *route = delivery_route_of(message);
     char trace_id[33];
@@ -296,13 +349,14 @@ static void attempt_line(const struct message *message, const struct http_result
     digest_hex(message->trace.trace_id, sizeof(message->trace.trace_id), trace_id);
     LOG_WARNING("attempt failed", LOG_SLICE("function_request_id", message->id),
                 LOG_STR("route", route->name), LOG_STR("target", route->target->name),
-                LOG_STR("code", code), LOG_STR("reason", result->detail),
-                LOG_BOOL("written", result->written), LOG_I64("calls", message->calls),
-                LOG_STR("trace_id", trace_id));
+                LOG_STR("code", code),
+                LOG_STR("reason", result->error != 0 ? result->detail : NULL),
+                LOG_STR("outcome", outcome_name(outcome)), LOG_BOOL("written", result->written),
+                LOG_I64("calls", message->calls), LOG_STR("trace_id", trace_id));
 }
 
 void instruments_attempt(const struct message *message, const struct http_result *result,
-                         int64_t duration_ns)
+                         enum outcome outcome, int64_t duration_ns)
 {
     struct delivery_target *target = delivery_route_of(message)->target;
     char text[16];
@@ -310,8 +364,28 @@ void instruments_attempt(const struct message *message, const struct http_result
 
     metric_add(code_series(target, result, code), 1);
     metric_observe(target->duration, (double)duration_ns / (double)NS_PER_S);
-    if (result->error != 0) {
-        attempt_line(message, result, code);
+    if (is_worth_a_line(result, outcome)) {
+        attempt_line(message, result, outcome, code);
+    }
+}
+
+void instruments_breaker(void *context, struct target *target)
+{
+    const struct delivery_target *t = flow_target_config(target)->user;
+    const struct breaker *b = flow_target_breaker(target);
+
+    (void)context;
+    if (b->state == BREAKER_OPEN) {
+        LOG_WARNING("the target fails: no calls and no receiving until it is probed",
+                    LOG_STR("target", t->name), LOG_STR("reason", breaker_cause_name(b->cause)),
+                    LOG_I64("calls", b->calls), LOG_I64("failures", b->failures),
+                    LOG_I64("open_ms", (b->until - b->changed_at) / NS_PER_MS));
+    } else if (b->state == BREAKER_HALF_OPEN) {
+        LOG_DEBUG("the target is probed", LOG_STR("target", t->name));
+    } else {
+        LOG_INFO("the target answers again: back to the full pace within seconds",
+                 LOG_STR("target", t->name),
+                 LOG_I64("ramp_ms", (b->ramp_until - b->changed_at) / NS_PER_MS));
     }
 }
 

@@ -3,6 +3,7 @@
  * it is settled, so waiting costs no write and no receive (I5), and what a killed process held is
  * visible when the file is next opened.
  */
+#include "sluice/base/digest.h"
 #include "sluice/base/mem.h"
 #include "sluice/deliver/source.h"
 #include "sluice/queue/store.h"
@@ -53,7 +54,9 @@ static void batch_unref(struct batch *batch)
     self->held_bytes -= batch->bytes;
     arena_done(&batch->arena);
     free(batch);
-    if (self->wanted > 0 && self->held_bytes < HELD_MAX_BYTES) {
+    if (self->wanted > 0 && self->held_bytes >= HELD_MAX_BYTES) {
+        flow_source_full(self->source.route);
+    } else if (self->wanted > 0) {
         uint32_t max = self->wanted;
         self->wanted = 0;
         hold_begin(self, max);
@@ -114,7 +117,8 @@ static void on_held(void *context, struct store_hold *hold)
         messages[i] = message_from(batch, &hold->messages[i], now);
     }
     if (hold->error != 0 && hold->error != ERR_CANCELED && hold->error != ERR_CLOSED) {
-        LOG_ERROR("receive failed", LOG_STR("queue", self->queue), LOG_ERR("error", hold->error));
+        LOG_ERROR("receive failed", LOG_STR("route", flow_route_config(self->source.route)->name),
+                  LOG_STR("queue", self->queue), LOG_ERR("error", hold->error));
     }
     batch->bytes = batch->arena.used_bytes;
     self->held_bytes += batch->bytes;
@@ -145,6 +149,7 @@ static void embedded_receive(struct source *source, uint32_t max)
 
     if (self->held_bytes >= HELD_MAX_BYTES) {
         self->wanted = max;
+        flow_source_full(source->route);
         return;
     }
     hold_begin(self, max);
@@ -171,8 +176,13 @@ static void on_settled(void *context, struct store_settle *settle)
         error = 0; /* purged or expired meanwhile: nothing is left to do */
     }
     if (error != 0) {
-        LOG_WARNING("settle failed", LOG_SLICE("function_request_id", held->message->id),
-                    LOG_SLICE("function_name", settle->queue), LOG_ERR("error", error));
+        char trace_id[33];
+        digest_hex(held->message->trace.trace_id, sizeof(held->message->trace.trace_id), trace_id);
+        LOG_WARNING("settle failed",
+                    LOG_STR("route", flow_route_config(held->message->route)->name),
+                    LOG_SLICE("function_name", settle->queue),
+                    LOG_SLICE("function_request_id", held->message->id),
+                    LOG_STR("trace_id", trace_id), LOG_ERR("error", error));
     }
     source_settled(held->message, error, loop_now());
 }
@@ -189,8 +199,9 @@ static void embedded_settle(struct source *source, struct message *message, enum
                   : how == SETTLE_DEAD_LETTER ? STORE_SETTLE_DEAD_LETTER
                                               : STORE_SETTLE_RELEASE;
     settle->delay_ms = (delay_ns + NS_PER_MS - 1) / NS_PER_MS;
-    /* Not called, or only in vain: refused connections and throttled calls cost nothing (I5). */
-    settle->uncount = how == SETTLE_RELEASE && message->attempts == 0;
+    /* Attempts are counted by themselves: a message that only changes its waiting place was not
+     * received for nothing (I5). */
+    settle->uncount = how == SETTLE_RELEASE;
     settle->marks = how == SETTLE_DEAD_LETTER ? source_marks(message) : NULL;
     settle->done = on_settled;
     settle->context = held;

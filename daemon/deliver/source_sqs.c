@@ -4,6 +4,7 @@
  * looked at.
  */
 #include "sluice/aws/sqs_client.h"
+#include "sluice/base/digest.h"
 #include "sluice/base/json.h"
 #include "sluice/base/mem.h"
 #include "sluice/deliver/source.h"
@@ -21,11 +22,15 @@
 #define BATCH_DELAY_NS     (200 * NS_PER_MS)
 /* The answer took this long from SQS to us, at most, as far as the lease is concerned. */
 #define LEASE_MARGIN_NS (2 * NS_PER_S)
-#define LEASE_MAX_S     43200
+#define LEASE_MAX_S     43200 /* of a message from its receipt on, however often extended */
+/* A lease that ends sooner has no time for company: what is to be told is told at once. */
+#define LEASE_SHORT_NS (3 * NS_PER_S)
+#define AT_ONCE_NS     (5 * NS_PER_MS) /* what the same turn adds goes along */
 /* Before a message's retention ends: the copy's time, and how far the clocks may be apart. */
-#define EXPIRY_MARGIN_NS (20 * NS_PER_S)
-#define URL_MAX          512
-#define MARKS_MAX_BYTES  ((size_t)64 << 10) /* the list of a dead letter's attributes */
+#define EXPIRY_MARGIN_NS        (20 * NS_PER_S)
+#define URL_MAX                 512
+#define ATTRIBUTES_PAUSE_MAX_NS (30 * NS_PER_S)
+#define MARKS_MAX_BYTES         ((size_t)64 << 10) /* the list of a dead letter's attributes */
 
 struct sqs_source;
 
@@ -86,10 +91,16 @@ struct sqs_source {
     struct str asked_queue_attributes[2];
     int64_t retention_s; /* 0: not known */
     struct loop_timer attributes_retry;
+    int64_t attributes_pause_ns;
     uint32_t failures; /* of receives in a row: the first is logged */
 };
 
 static void batcher_send(struct batcher *batcher);
+
+static const char *route_name(const struct sqs_source *self)
+{
+    return flow_route_config(self->source.route)->name;
+}
 
 /* ---- messages ---- */
 
@@ -167,6 +178,7 @@ static struct message *message_from(struct sqs_source *self, struct batch_memory
     message->received_at = now;
     message->visibility_ns = self->visibility_s * NS_PER_S;
     message->lease_until = now + message->visibility_ns - LEASE_MARGIN_NS;
+    message->lease_cap = now + LEASE_MAX_S * NS_PER_S - LEASE_MARGIN_NS;
     return message;
 }
 
@@ -176,9 +188,9 @@ static void receive_failed(struct sqs_source *self, const struct sqs_client_answ
                            mono_ns now)
 {
     if (self->failures++ == 0 && answer->error != ERR_CANCELED) {
-        LOG_WARNING("receive failed", LOG_STR("queue", self->queue_url),
-                    LOG_ERR("error", answer->error),
-                    LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL),
+        LOG_WARNING("receive failed", LOG_STR("route", route_name(self)),
+                    LOG_STR("queue", self->queue_url), LOG_ERR("error", answer->error),
+                    LOG_STR("reason", answer->reason),
                     LOG_STR("code", answer->sqs.code != SQS_OK
                                         ? sqs_error_info(answer->sqs.code)->query_code
                                         : NULL));
@@ -200,8 +212,8 @@ static void on_received(void *context, const struct sqs_client_answer *answer, m
         return;
     }
     if (self->failures > 0) {
-        LOG_INFO("receiving again", LOG_STR("queue", self->queue_url),
-                 LOG_I64("failures", self->failures));
+        LOG_INFO("receiving again", LOG_STR("route", route_name(self)),
+                 LOG_STR("queue", self->queue_url), LOG_I64("failures", self->failures));
         self->failures = 0;
     }
     memory = MEM_NEW(struct batch_memory);
@@ -250,18 +262,22 @@ static void lease_told(struct lease *lease, int error, mono_ns sent_at, mono_ns 
 static void entry_failed(struct batch_call *call, const struct lease *lease,
                          const struct sqs_batch_failure *failure)
 {
-    LOG_WARNING("settle failed", LOG_STR("function_name", call->batcher->self->queue_url),
-                LOG_SLICE("function_request_id", lease->message->id),
+    char trace_id[33];
+
+    digest_hex(lease->message->trace.trace_id, sizeof(lease->message->trace.trace_id), trace_id);
+    LOG_WARNING("settle failed", LOG_STR("route", route_name(lease->self)),
+                LOG_STR("function_name", lease->self->queue_url),
+                LOG_SLICE("function_request_id", lease->message->id), LOG_STR("trace_id", trace_id),
                 LOG_STR("action", sqs_action_info(call->batcher->action)->name),
                 LOG_SLICE("code", failure->code), LOG_SLICE("reason", failure->message));
 }
 
-/* The handle is no longer good: the message was deleted, or another receiver has it. Nothing to
- * retry. */
+/* The handle is no longer good: the message was deleted, or another receiver has it, or (FIFO) its
+ * time is over. Nothing to retry. */
 static bool is_lost(const struct sqs_batch_failure *failure)
 {
-    return str_equal(failure->code, STR("ReceiptHandleIsInvalid")) ||
-           str_equal(failure->code, STR("InvalidParameterValue")) ||
+    return str_ends_with(failure->code, STR("ReceiptHandleIsInvalid")) ||
+           str_ends_with(failure->code, STR("InvalidParameterValue")) ||
            str_ends_with(failure->code, STR("MessageNotInflight"));
 }
 
@@ -276,9 +292,7 @@ static int error_of_entry(struct batch_call *call, uint32_t i,
     for (uint32_t f = 0; f < out->failed.count; f++) {
         if (str_equal(out->failed.items[f].id, str_from(call->ids[i]))) {
             entry_failed(call, call->leases[i], &out->failed.items[f]);
-            return is_lost(&out->failed.items[f]) && call->leases[i]->kind != PENDING_EXTEND
-                       ? 0
-                       : ERR_PROTOCOL;
+            return is_lost(&out->failed.items[f]) ? ERR_NOT_FOUND : ERR_PROTOCOL;
         }
     }
     return 0;
@@ -289,10 +303,11 @@ static void on_batch(void *context, const struct sqs_client_answer *answer, mono
     struct batch_call *call = context;
 
     if (answer->error != 0) {
-        LOG_WARNING("settle failed", LOG_STR("function_name", call->batcher->self->queue_url),
+        LOG_WARNING("settle failed", LOG_STR("route", route_name(call->batcher->self)),
+                    LOG_STR("function_name", call->batcher->self->queue_url),
                     LOG_STR("action", sqs_action_info(call->batcher->action)->name),
                     LOG_I64("messages", call->count), LOG_ERR("error", answer->error),
-                    LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL));
+                    LOG_STR("reason", answer->reason));
     }
     for (uint32_t i = 0; i < call->count; i++) {
         lease_told(call->leases[i], error_of_entry(call, i, answer), call->sent_at, now);
@@ -344,11 +359,13 @@ static void on_batch_timer(void *context, mono_ns now)
 static void batcher_add(struct batcher *batcher, struct lease *lease)
 {
     list_push(&batcher->pending, &lease->node);
+    bool at_once = batcher->urgent || lease->message->lease_until - loop_now() < LEASE_SHORT_NS;
+
     if (batcher->pending.count >= BATCH_MAX) {
         batcher_flush(batcher);
-    } else if (batcher->pending.count == 1) {
+    } else if (at_once || batcher->pending.count == 1) {
         loop_timer_set(batcher->self->loop, &batcher->timer,
-                       loop_now() + (batcher->urgent ? 5 * NS_PER_MS : BATCH_DELAY_NS));
+                       loop_now() + (at_once ? AT_ONCE_NS : BATCH_DELAY_NS));
     }
 }
 
@@ -357,6 +374,11 @@ static int64_t seconds_up(int64_t ns)
     int64_t s = (ns + NS_PER_S - 1) / NS_PER_S;
 
     return s < 0 ? 0 : s > LEASE_MAX_S ? LEASE_MAX_S : s;
+}
+
+static int64_t seconds_down(int64_t ns)
+{
+    return seconds_up(ns - NS_PER_S + 1);
 }
 
 /* ---- dead letters: copied first, then deleted ---- */
@@ -377,9 +399,10 @@ static void on_copied(void *context, const struct sqs_client_answer *answer, mon
     free(call);
     if (answer->error != 0) {
         LOG_WARNING("the dead-letter queue did not take the message",
+                    LOG_STR("route", route_name(lease->self)),
                     LOG_SLICE("function_request_id", lease->message->id),
                     LOG_STR("queue", lease->self->dead_letter_url), LOG_ERR("error", answer->error),
-                    LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL));
+                    LOG_STR("reason", answer->reason));
         lease->unmarked = answer->sqs.code == SQS_ERROR_INVALID_PARAMETER_VALUE;
         source_settled(lease->message, answer->error, now);
         return;
@@ -445,7 +468,9 @@ static void sqs_settle(struct source *source, struct message *message, enum sett
         return;
     }
     lease->kind = is_over ? PENDING_DELETE : PENDING_RELEASE;
-    lease->visibility_s = seconds_up(delay_ns);
+    /* The queue hides no message for longer than until the cap of its lease. */
+    lease->visibility_s =
+        mono_min(seconds_up(delay_ns), seconds_down(message->lease_cap - loop_now()));
     batcher_add(is_over ? &self->deletes : &self->visibilities, lease);
 }
 
@@ -455,7 +480,7 @@ static void sqs_extend(struct source *source, struct message *message)
     struct lease *lease = message->source_data;
 
     lease->kind = PENDING_EXTEND;
-    lease->visibility_s = seconds_up(message->visibility_ns);
+    lease->visibility_s = seconds_down(message->extension_ns);
     batcher_add(&self->visibilities, lease);
 }
 
@@ -523,9 +548,11 @@ static void on_attributes(void *context, const struct sqs_client_answer *answer,
     if (answer->error != 0) {
         if (answer->error != ERR_CANCELED) {
             LOG_WARNING("the queue's attributes could not be read",
-                        LOG_STR("queue", self->queue_url), LOG_ERR("error", answer->error),
-                        LOG_STR("reason", answer->sqs.code != SQS_OK ? answer->sqs.message : NULL));
-            loop_timer_set(self->loop, &self->attributes_retry, now + 30 * NS_PER_S);
+                        LOG_STR("route", route_name(self)), LOG_STR("queue", self->queue_url),
+                        LOG_ERR("error", answer->error), LOG_STR("reason", answer->reason));
+            loop_timer_set(self->loop, &self->attributes_retry, now + self->attributes_pause_ns);
+            self->attributes_pause_ns =
+                mono_min(2 * self->attributes_pause_ns, ATTRIBUTES_PAUSE_MAX_NS);
         }
         return;
     }
@@ -603,6 +630,7 @@ struct source *source_sqs_new(struct loop *loop, struct sqs_client *client, stru
     self->visibility_s = seconds_up(visibility_ns);
     batcher_init(self, &self->deletes, SQS_DELETE_MESSAGE_BATCH);
     batcher_init(self, &self->visibilities, SQS_CHANGE_MESSAGE_VISIBILITY_BATCH);
+    self->attributes_pause_ns = NS_PER_S;
     self->attributes_retry = (struct loop_timer){.callback = on_attributes_retry, .context = self};
     prepare_inputs(self);
     ask_attributes(self);

@@ -18,6 +18,7 @@ void attempt_start(struct message *message, mono_ns now)
     if (route->has_share) {
         concurrency_take(&route->share);
     }
+    health_started(message, now);
     target->in_flight++;
     target->bound_at_start = target->concurrency.bound;
     if (now > message->ready_at) {
@@ -133,6 +134,14 @@ void give_up(struct message *message, enum give_up why, mono_ns now)
     }
 }
 
+/* When max_retry_duration is over: a wait that would pass it ends there, with a last call. */
+static mono_ns retry_end(const struct message *message)
+{
+    int64_t most_ns = message->route->config.retry.max_retry_duration_ns;
+
+    return most_ns > 0 ? mono_add(message->first_attempt_at, most_ns) : MONO_NEVER;
+}
+
 static void try_again(struct message *message, mono_ns not_before, mono_ns now)
 {
     struct route *route = message->route;
@@ -142,8 +151,28 @@ static void try_again(struct message *message, mono_ns not_before, mono_ns now)
         give_up(message, GIVE_UP_MAX_ATTEMPTS, now);
         return;
     }
-    mono_ns at = mono_add(now, retry_backoff_ns(retry, message->backoffs++, &route->flow->rng));
+    if (now >= retry_end(message)) {
+        give_up(message, GIVE_UP_MAX_DURATION, now);
+        return;
+    }
+    message->repeats = true;
+    int64_t wait_ns = retry_backoff_ns(retry, message->backoffs, &route->flow->rng);
+    if (route->config.target->breaker.state == BREAKER_CLOSED) {
+        message->backoffs++; /* else the breaker spaces the calls, and wants messages for it */
+    }
+    mono_ns at = mono_min(mono_add(now, wait_ns), retry_end(message));
     wait_until(message, mono_max(at, not_before), now);
+}
+
+static void throttled(struct message *message, const struct attempt_result *result, mono_ns now)
+{
+    mono_ns until = throttle_gate(message, result, now);
+
+    if (now >= retry_end(message)) {
+        give_up(message, GIVE_UP_MAX_DURATION, now);
+        return;
+    }
+    wait_until(message, until, now);
 }
 
 static void act_on(struct message *message, enum outcome outcome,
@@ -157,7 +186,7 @@ static void act_on(struct message *message, enum outcome outcome,
         give_up(message, GIVE_UP_REFUSED, now);
         return;
     case OUTCOME_THROTTLE:
-        wait_until(message, throttle_gate(message, result, now), now);
+        throttled(message, result, now);
         return;
     default:
         try_again(message, result->retry_after, now);
@@ -167,15 +196,8 @@ static void act_on(struct message *message, enum outcome outcome,
 
 static void note_end(struct route *route, enum outcome outcome, mono_ns now)
 {
-    struct target *target = route->config.target;
-
     route->outcomes[outcome]++;
     end_rate_note(&route->rate, now);
-    if (outcome == OUTCOME_ACK || outcome == OUTCOME_DEAD_LETTER) {
-        target->failures = 0; /* it answers */
-    } else if (target->failures < UINT32_MAX) {
-        target->failures++;
-    }
     if (outcome == OUTCOME_ACK) {
         route->gate_failures = 0;
     }
@@ -199,11 +221,13 @@ void flow_attempt_ended(struct message *message, const struct attempt_result *re
     lane_event(message);
     slots_give_back(message, result, now);
     note_end(message->route, outcome, now);
+    health_ended(message, result, outcome, now);
     message->last_status = result->status;
     message->last_error = result->error;
     message->last_rule = result->rule;
     message->last_duration_ns = result->ended_at - message->attempt_started_at;
-    if (outcome_counts(result, outcome)) {
+    if (outcome_counts(result, outcome) &&
+        !(outcome == OUTCOME_RETRY && health_is_failing(message->route->config.target))) {
         message->attempts++;
     }
     if (result->retry_after > now) { /* whatever it means for this message */

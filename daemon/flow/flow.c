@@ -74,7 +74,8 @@ static void check_message(const struct route *route, const struct message *messa
     if (message->state == MESSAGE_SETTLING) { /* told the queue, or will, or waits for a lease */
         SL_ASSERT(message->settling ? !due : due || message->extending);
     } else {
-        SL_ASSERT(due == (message->state == MESSAGE_WAITING));
+        bool parked = list_is_linked(&message->parked);
+        SL_ASSERT((due || parked) == (message->state == MESSAGE_WAITING) && !(due && parked));
     }
     if (message->group_state != NULL) {
         bool active = message->group_state->active == message;
@@ -86,7 +87,7 @@ static void check_message(const struct route *route, const struct message *messa
 /* I4: a message is on the list of its state and nowhere else; the lists add up. */
 static void check_route(const struct route *route)
 {
-    size_t sum = 0;
+    size_t sum = 0, parked = 0;
 
     SL_ASSERT(route->lists[MESSAGE_NEW].count == 0);
     for (int state = MESSAGE_BUFFERED; state < MESSAGE_STATE__COUNT; state++) {
@@ -94,6 +95,7 @@ static void check_route(const struct route *route)
         LIST_FOR(&route->lists[state], node)
         {
             const struct message *message = LIST_ENTRY(node, struct message, node);
+            parked += list_is_linked(&message->parked) ? 1 : 0;
             SL_ASSERT(message->state == (enum message_state)state);
             check_message(route, message);
             count++;
@@ -101,7 +103,7 @@ static void check_route(const struct route *route)
         SL_ASSERT(count == route->lists[state].count);
         sum += count;
     }
-    SL_ASSERT(sum == route->held);
+    SL_ASSERT(sum == route->held && parked == route->parked);
     lanes_check_invariants(route);
 }
 

@@ -5,9 +5,11 @@
  *   outcome.c  the table of outcomes, Retry-After
  *   outcome_rules.c  the configuration's own table
  *   gate_headers.c   what an answer says about when to call again
- *   retry.c    how long to wait
+ *   retry.c    how long to wait, and for what: the retry budget
  *   attempt.c  start and end of a call
+ *   health.c   what the ends say about the target: its breaker, whose failure it was
  *   lease.c    extending what is held, losing it
+ *   handback.c waits that are longer, or more, than can be held
  *   settle.c   the way out
  *   receive.c  how many messages to ask for
  *   lanes.c    whose turn it is among the ready messages of a route: tenants, limits by key
@@ -21,13 +23,17 @@
 #include "sluice/base/map.h"
 #include "sluice/base/rng.h"
 #include "sluice/flow/flow.h"
+#include "sluice/limit/budget.h"
 #include "sluice/limit/keyed.h"
 
 #define HELD_MAX           1000u          /* messages of a route outside a call (I8) */
+#define WAITS_MAX          (HELD_MAX / 2) /* of them waiting for a retry, or behind one that does */
 #define HORIZON_NS         (2 * NS_PER_S) /* calls that start within it are worth a receive (I5) */
-#define FAILING_MIN        5u             /* ends without a success that make a failing streak */
+#define FAILING_MIN        5u   /* failures in a row of several messages: it is the target */
+#define PARKED_MAX         100u /* retries without a budget: then they are the work (I8) */
 #define RECEIVE_BACKOFF_NS (250 * NS_PER_MS)
 #define SETTLE_BACKOFF_NS  (100 * NS_PER_MS)
+#define SETTLE_LAST_NS     (2 * NS_PER_S)  /* before the lease ends: the last try */
 #define BACKOFF_MAX_NS     (20 * NS_PER_S) /* of receives and settlements that fail */
 
 /* Messages of one MessageGroupId held here: the active one may be called, the others wait (I7). */
@@ -45,7 +51,13 @@ struct target {
     bool available;
     uint32_t in_flight; /* counted here too: I2 is checked against the concurrency's own count */
     uint32_t bound_at_start; /* the bound when the last attempt started */
-    uint32_t failures;       /* ends in a row without a success */
+    struct breaker breaker;
+    struct budget budget;
+    struct list parked; /* WAITING messages of all its routes that the budget holds up */
+    /* failures in a row */
+    uint32_t failures;
+    const struct message *failed; /* the last one's; only compared, it may be gone */
+    bool failed_several;          /* not all of one message */
 };
 
 /* How many attempts ended lately, a second. */
@@ -74,12 +86,14 @@ struct route {
     char *name;                              /* config.name */
     struct list lists[MESSAGE_STATE__COUNT]; /* by state; NEW unused */
     uint32_t held;
+    uint32_t parked;       /* of them for the retry budget */
     struct heap deadlines; /* WAITING: retry; SETTLING: (next) settlement */
     struct heap leases;    /* next extension, or the end of the lease */
     struct map groups;     /* id → struct group */
     struct lanes lanes;    /* of its ready messages */
     struct concurrency share;
     bool has_share, paused, draining;
+    bool source_full;
     /* admission */
     enum limit_reason blocked_by;
     enum limit_reason said_no; /* the last thing that did, also when it no longer does */
@@ -107,7 +121,7 @@ struct route {
     uint32_t receive_failures;
     struct end_rate rate;
     /* totals */
-    uint64_t started, received, retries, leases_lost;
+    uint64_t started, received, retries, leases_lost, waits_handed_back;
     uint64_t settled[SETTLE__COUNT], outcomes[OUTCOME__COUNT];
 };
 
@@ -147,27 +161,54 @@ void message_free(struct message *message);
 bool message_expires(const struct message *message, mono_ns by);
 
 /* ---- retry.c ---- */
-/* Upper end of the k-th wait (k from 0): min·2^k, after max_doublings linear, at most max. */
-int64_t retry_backoff_bound_ns(const struct retry_config *retry, uint32_t k);
 /* Full jitter: uniform in [0, bound]. */
 int64_t retry_backoff_ns(const struct retry_config *retry, uint32_t k, struct rng *rng);
 /* Full jitter of a plain doubling from first up to BACKOFF_MAX_NS. */
 int64_t backoff_ns(int64_t first_ns, uint32_t k, struct rng *rng);
+/* Its wait is over: to READY if the budget lets it repeat its call, else parked. */
+void retry_due(struct message *message, mono_ns now);
+/* No longer parked. */
+void retry_unpark(struct message *message);
+/* Promotes what is parked as the budget allows. */
+void retries_run(struct target *target, uint32_t *budget, mono_ns now);
+/* When to look at what is parked again. */
+mono_ns retries_deadline(const struct target *target, mono_ns now);
 
 /* ---- attempt.c ---- */
 void attempt_start(struct message *message, mono_ns now);
 /* To the dead-letter queue; where there is none it is handed back, and not lost. */
 void give_up(struct message *message, enum give_up why, mono_ns now);
 
+/* ---- health.c ---- */
+/* Opens and closes the target's breaker by the time; returns when to look again. */
+mono_ns health_run(struct target *target, mono_ns now);
+struct limit_verdict health_admit(struct route *route, mono_ns now);
+void health_started(struct message *message, mono_ns now);
+void health_ended(struct message *message, const struct attempt_result *result,
+                  enum outcome outcome, mono_ns now);
+/* A failure now is the target's, whatever message is called: it counts against none. */
+bool health_is_failing(const struct target *target);
+/* The message the route calls next, NULL when none is ready. */
+struct message *health_candidate(const struct route *route);
+/* How many messages a half-open breaker would like to have to probe with. */
+uint32_t health_probes_wanted(const struct route *route);
+
 /* ---- lease.c ---- */
 void lease_schedule(struct message *message);
 bool lease_suffices(const struct message *message, mono_ns now);
-/* READY → BUFFERED until the lease is extended. */
-void lease_park(struct message *message);
+/* Its lease does not suffice: READY → BUFFERED until it is extended; back to the queue when it
+ * cannot be. */
+void lease_park(struct message *message, mono_ns now);
 void leases_run(struct route *route, uint32_t *budget, mono_ns now);
 
+/* ---- handback.c ---- */
+/* Back to the queue with the rest of its wait as delay. */
+void hand_back(struct message *message, mono_ns now);
+void waits_run(struct route *route, uint32_t *budget, mono_ns now);
+
 /* ---- settle.c ---- */
-/* To SETTLING; the pump tells the queue. */
+/* To SETTLING; the pump tells the queue. What goes back or is lost takes those behind it in its
+ * group along: none of them may be called before it (I7). */
 void settle_begin(struct message *message, enum settle how, int64_t delay_ns, mono_ns now);
 /* Its time has come: tell the queue, or forget what is lost. */
 void settle_run(struct message *message, mono_ns now);
@@ -177,7 +218,6 @@ void end_rate_note(struct end_rate *rate, mono_ns now);
 double end_rate_per_second(const struct end_rate *rate, mono_ns now);
 /* Asks the source when it is time; returns when to look again. */
 mono_ns receive_run(struct route *route, mono_ns now);
-uint32_t target_failing_from(const struct target *target);
 
 /* ---- lanes.c ---- */
 void lanes_init(struct route *route, size_t most);
@@ -194,6 +234,7 @@ void lanes_wake(struct route *route, mono_ns now);
 void lane_event(const struct message *message);
 /* The message whose turn it is; NULL: there is none, or all lanes are parked. */
 struct message *lanes_first(const struct route *route);
+bool lane_is_parked(const struct message *message);
 /* Whether the keys of the lane have permits; parks it when they have not. */
 bool lane_admit(struct lane *lane, mono_ns now);
 /* All limits of a message of an admitted lane. */
@@ -203,6 +244,12 @@ void lane_served(struct lane *lane);
 /* Hands back what a parked lane cannot call soon. */
 void lane_shed(struct lane *lane, mono_ns now);
 void lanes_check_invariants(const struct route *route);
+
+/* Ready ones that no key holds up. */
+static inline uint32_t route_ready_count(const struct route *route)
+{
+    return (uint32_t)route->lists[MESSAGE_READY].count - route->lanes.parked_messages;
+}
 
 /* ---- share.c ---- */
 /* Before the route is one of flow->routes. */

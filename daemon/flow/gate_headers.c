@@ -54,7 +54,7 @@ static bool read_seconds(struct str text, int64_t *ret_seconds, int64_t *ret_ms)
         return false;
     }
     for (size_t i = 0; i < 3; i++) {
-        ms = ms * 10 + (i < fraction.len ? fraction.ptr[i] - '0' : 0);
+        ms = ms * 10 + (fraction.ptr != NULL && i < fraction.len ? fraction.ptr[i] - '0' : 0);
     }
     *ret_ms = ms + (fraction.len > 3 ? 1 : 0);
     return true;

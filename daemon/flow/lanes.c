@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARKED_MAX       (HELD_MAX / 2)   /* messages of parked lanes, of a route */
+#define PARKED_LANES_MAX (HELD_MAX / 2)   /* messages of parked lanes, of a route */
 #define KEYS_FULL_NS     (50 * NS_PER_MS) /* until another look for room in the table of keys */
 #define HAND_BACK_MAX_NS (900 * NS_PER_S)
 
@@ -358,6 +358,11 @@ void flow_limits_changed(struct flow *flow)
 
 /* ---- turns ---- */
 
+bool lane_is_parked(const struct message *message)
+{
+    return message->lane->state == LANE_PARKED;
+}
+
 struct message *lanes_first(const struct route *route)
 {
     struct heap_node *first = heap_first(&route->lanes.active);
@@ -464,7 +469,7 @@ void lane_shed(struct lane *lane, mono_ns now)
     while (lane->state == LANE_PARKED) {
         /* The last one that came; one of a group keeps its place in it. */
         struct message *message = LIST_ENTRY(lane->ready.head.prev, struct message, lane_node);
-        bool too_many = (double)lane->ready.count > most || lanes->parked_messages > PARKED_MAX;
+        bool too_many = (double)lane->ready.count > most || lanes->parked_messages > PARKED_LANES_MAX;
         if (!too_many || message->group_state != NULL) {
             return;
         }

@@ -1,7 +1,9 @@
 /*
- * A lease is our time with a message. It is extended when half of the visibility is used, for
- * messages that wait as for messages in flight, so that waiting never costs a receive (I5). When it
- * ran out all the same, the message is another receiver's: it is forgotten here.
+ * A lease is our time with a message. It is extended in time, for messages that wait as for
+ * messages in flight, so that waiting never costs a receive (I5). No call starts on less than its
+ * timeout. A message that can be extended no further (SQS: twelve hours after its receipt) goes
+ * back while it is still ours. When the lease ran out all the same, or the queue says so, the
+ * message is another receiver's: it is forgotten here, and not called.
  */
 #include "flow_internal.h"
 
@@ -12,56 +14,84 @@ static bool expires_here(const struct message *message, mono_ns by)
            message_expires(message, by);
 }
 
-static int64_t extension_due(const struct message *message)
+static int64_t timeout_of(const struct message *message)
 {
-    mono_ns due = message->lease_until - message->visibility_ns / 2;
+    return message->route->config.target->config.timeout_ns;
+}
 
+/* Its end is as late as it can be; the queue counts in seconds. */
+static bool is_at_cap(const struct message *message)
+{
+    return message->lease_cap != MONO_NEVER && message->lease_until > message->lease_cap - NS_PER_S;
+}
+
+/* How much is left when it is time to ask for more: half, and before a call never less than the
+ * call and an extension that is slow to come. */
+static int64_t reserve_of(const struct message *message)
+{
+    int64_t half_ns = message->visibility_ns / 2, timeout_ns = timeout_of(message);
+
+    if (message->state == MESSAGE_IN_FLIGHT) {
+        return half_ns;
+    }
+    return mono_max(half_ns, mono_add(timeout_ns, timeout_ns / 8));
+}
+
+static mono_ns watch_from(const struct message *message)
+{
+    if (message->extending || message->state == MESSAGE_SETTLING) {
+        return message->lease_until;
+    }
+    mono_ns due = message->lease_until - reserve_of(message);
+    if (is_at_cap(message)) { /* the last moment at which a call may start */
+        due =
+            message->lease_until - (message->state == MESSAGE_IN_FLIGHT ? 0 : timeout_of(message));
+    }
     return expires_here(message, due) ? message->expires_at : due;
 }
 
 void lease_schedule(struct message *message)
 {
     struct heap *leases = &message->route->leases;
-    bool only_watch = message->extending || message->state == MESSAGE_SETTLING;
 
     if (message->lease_until == MONO_NEVER || message->settling || message->lease_lost) {
         heap_remove(leases, &message->lease);
         return;
     }
-    heap_set(leases, &message->lease, only_watch ? message->lease_until : extension_due(message));
+    heap_set(leases, &message->lease, watch_from(message));
 }
 
-static void lease_extend(struct message *message)
+/* A visibility hardly longer than a call would have to be extended before each: half a call more
+ * is asked for then. */
+static void lease_extend(struct message *message, mono_ns now)
 {
     struct flow *flow = message->route->flow;
+    int64_t timeout_ns = timeout_of(message);
 
+    message->extension_ns = mono_max(message->visibility_ns, mono_add(timeout_ns, timeout_ns / 2));
+    if (message->lease_cap != MONO_NEVER) {
+        message->extension_ns = mono_min(message->extension_ns, message->lease_cap - now);
+    }
     message->extending = true;
     lease_schedule(message);
     flow->ops->extend(flow->context, message);
 }
 
-/* Enough for a whole call. Where the visibility is no longer than a call, half of it has to do: it
- * is extended while the call runs. */
 bool lease_suffices(const struct message *message, mono_ns now)
 {
-    int64_t timeout_ns = message->route->config.target->config.timeout_ns;
-    int64_t half_ns = message->visibility_ns / 2;
-
-    if (message->lease_until == MONO_NEVER) {
-        return true;
-    }
-    if (timeout_ns > message->visibility_ns - message->visibility_ns / 4) {
-        timeout_ns = half_ns;
-    }
-    return message->lease_until - now >= timeout_ns;
+    return message->lease_until == MONO_NEVER || message->lease_until - now >= timeout_of(message);
 }
 
-void lease_park(struct message *message)
+void lease_park(struct message *message, mono_ns now)
 {
+    if (is_at_cap(message)) {
+        hand_back(message, now);
+        return;
+    }
     message_move(message, MESSAGE_BUFFERED);
     message->lease_wait = true;
     if (!message->extending) {
-        lease_extend(message);
+        lease_extend(message, now);
     }
 }
 
@@ -76,22 +106,35 @@ static void lease_end(struct message *message, mono_ns now)
     settle_begin(message, SETTLE_LOST, 0, now);
 }
 
+static void lease_due(struct message *message, mono_ns now)
+{
+    if (message->lease_until <= now) {
+        lease_end(message, now);
+    } else if (expires_here(message, now)) {
+        give_up(message, GIVE_UP_EXPIRED, now);
+    } else if (is_at_cap(message)) {
+        hand_back(message, now);
+    } else {
+        lease_extend(message, now);
+    }
+}
+
 void leases_run(struct route *route, uint32_t *budget, mono_ns now)
 {
     struct heap_node *first;
 
     while (*budget > 0 && (first = heap_first(&route->leases)) != NULL && first->key <= now) {
-        struct message *message = SL_CONTAINER_OF(first, struct message, lease);
         (*budget)--;
-        if (message->lease_until <= now) {
-            lease_end(message, now);
-        } else if (expires_here(message, now)) {
-            give_up(message, GIVE_UP_EXPIRED, now);
-        } else if (message->state == MESSAGE_IN_FLIGHT && extension_due(message) > now) {
-            lease_schedule(message); /* its call began before the end came */
-        } else {
-            lease_extend(message);
-        }
+        lease_due(SL_CONTAINER_OF(first, struct message, lease), now);
+    }
+}
+
+/* It may have come too late, or failed. */
+static void extension_failed(struct message *message, mono_ns now)
+{
+    if (heap_is_linked(&message->lease)) {
+        mono_ns again = mono_add(now, message->visibility_ns / 8 + 1);
+        heap_set(&message->route->leases, &message->lease, mono_min(again, message->lease_until));
     }
 }
 
@@ -109,12 +152,13 @@ void flow_extended(struct message *message, int error, mono_ns lease_until, mono
         heap_set(&route->deadlines, &message->deadline, now); /* it waited for this answer */
         return;
     }
+    if (error == ERR_NOT_FOUND && !message->lease_lost) {
+        lease_end(message, now);
+        return;
+    }
     lease_schedule(message);
     if (error != 0) {
-        if (heap_is_linked(&message->lease)) {
-            mono_ns again = mono_add(now, message->visibility_ns / 8 + 1);
-            heap_set(&route->leases, &message->lease, mono_min(again, message->lease_until));
-        }
+        extension_failed(message, now);
     } else if (message->lease_wait && message->state == MESSAGE_BUFFERED) {
         message_make_ready(message, now);
     }

@@ -51,19 +51,26 @@ void message_move(struct message *message, enum message_state to)
     struct route *route = message->route;
 
     SL_ASSERT((legal[message->state] & (1u << to)) != 0);
+    if (list_is_linked(&message->parked)) {
+        retry_unpark(message);
+    }
     if (message->state == MESSAGE_NEW) {
         route->held++;
     } else {
         list_remove(&route->lists[message->state], &message->node);
     }
-    if (message->state == MESSAGE_READY) {
+    enum message_state from = message->state;
+    if (from == MESSAGE_READY) {
         lane_remove(message);
     }
     message->state = to;
     if (to == MESSAGE_NEW) {
         route->held--;
-    } else {
-        list_push(&route->lists[to], &message->node);
+        return;
+    }
+    list_push(&route->lists[to], &message->node);
+    if (from == MESSAGE_IN_FLIGHT || to == MESSAGE_IN_FLIGHT) {
+        lease_schedule(message); /* before a call it needs to be longer */
     }
     if (to == MESSAGE_READY) {
         lane_push(message);
@@ -83,7 +90,7 @@ struct message *flow_message_new(struct route *route)
     struct message *message = MEM_NEW(struct message);
 
     message->route = route;
-    message->first_attempt_at = message->expires_at = MONO_NEVER;
+    message->first_attempt_at = message->expires_at = message->lease_cap = MONO_NEVER;
     return message;
 }
 

@@ -13,7 +13,7 @@ static void deadlines_run(struct route *route, uint32_t *budget, mono_ns now)
         (*budget)--;
         if (message->state == MESSAGE_WAITING) {
             heap_remove(&route->deadlines, first);
-            message_make_ready(message, now);
+            retry_due(message, now);
         } else {
             settle_run(message, now);
         }
@@ -60,7 +60,7 @@ static bool route_start(struct route *route, mono_ns now)
 {
     struct message *message;
 
-    while ((message = lanes_first(route)) != NULL) {
+    while ((message = health_candidate(route)) != NULL) {
         struct lane *lane = message->lane;
         struct limit_verdict verdict = route_admit(route, now);
         if (!verdict.admit) {
@@ -80,7 +80,7 @@ static bool route_start(struct route *route, mono_ns now)
             lane_served(lane);
             return true;
         } else {
-            lease_park(message);
+            lease_park(message, now);
         }
     }
     if (route->lists[MESSAGE_READY].count > 0) {
@@ -159,9 +159,20 @@ mono_ns flow_pump(struct flow *flow, uint32_t budget, mono_ns now)
         route->blocked_until = MONO_NEVER;
         leases_run(route, &budget, now);
         drain_run(route, &budget, now);
+        waits_run(route, &budget, now);
         deadlines_run(route, &budget, now);
     }
+    LIST_FOR(&flow->targets, node)
+    {
+        struct target *target = LIST_ENTRY(node, struct target, node);
+        next = mono_min(next, health_run(target, now));
+        retries_run(target, &budget, now);
+    }
     starts_run(flow, &budget, now);
+    LIST_FOR(&flow->targets, node)
+    {
+        next = mono_min(next, retries_deadline(LIST_ENTRY(node, struct target, node), now));
+    }
     for (uint32_t i = 0; i < flow->route_count; i++) {
         next = mono_min(next, receive_run(flow->routes[i], now));
         next = mono_min(next, route_deadline(flow->routes[i]));

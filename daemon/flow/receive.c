@@ -41,13 +41,6 @@ double end_rate_per_second(const struct end_rate *rate, mono_ns now)
     return rate->per_second;
 }
 
-uint32_t target_failing_from(const struct target *target)
-{
-    uint32_t bound = target->concurrency.bound;
-
-    return bound > FAILING_MIN ? bound : FAILING_MIN;
-}
-
 static int64_t horizon_of(const struct route *route)
 {
     return route->config.cheap_receives ? mono_max(4 * route->receive_took_ns, CHEAP_HORIZON_NS)
@@ -78,8 +71,8 @@ static uint32_t receive_goal(const struct route *route, mono_ns now)
         double calls = share_expect(route, set->limits[i], horizon_ns, now) / route->config.weight;
         goal = calls < goal ? calls : goal;
     }
-    if (!(goal > 1)) {
-        return 1;
+    if (!(goal > 1)) { /* one that fails: another shows whether it is the target */
+        return route->config.target->failures > 0 ? 2 : 1;
     }
     return goal < HELD_MAX ? (uint32_t)ceil(goal) : HELD_MAX;
 }
@@ -108,14 +101,13 @@ static uint32_t waiting_until(const struct heap *heap, size_t index, mono_ns unt
  */
 static uint32_t held_for(const struct route *route, uint32_t goal, mono_ns now)
 {
-    const struct target *target = route->config.target;
-    uint32_t ready = (uint32_t)route->lists[MESSAGE_READY].count - route->lanes.parked_messages;
+    uint32_t ready = route_ready_count(route);
     uint32_t waiting = (uint32_t)route->lists[MESSAGE_WAITING].count;
 
     if (ready >= goal || waiting == 0) {
         return ready;
     }
-    if (target->failures < target_failing_from(target)) {
+    if (!health_is_failing(route->config.target)) {
         waiting = waiting_until(&route->deadlines, 0, mono_add(now, HORIZON_NS), goal - ready);
     }
     return ready + waiting;
@@ -123,11 +115,18 @@ static uint32_t held_for(const struct route *route, uint32_t goal, mono_ns now)
 
 static uint32_t receive_want(const struct route *route, mono_ns now)
 {
+    const struct target *target = route->config.target;
     uint32_t goal = receive_goal(route, now);
     uint32_t have = held_for(route, goal, now);
     uint32_t outside = route->held - (uint32_t)route->lists[MESSAGE_IN_FLIGHT].count;
 
-    if (have >= goal || outside >= HELD_MAX) {
+    if (outside >= HELD_MAX) {
+        return 0;
+    }
+    if (target->breaker.state == BREAKER_HALF_OPEN) {
+        return health_probes_wanted(route);
+    }
+    if (have >= goal || target->parked.count >= PARKED_MAX) {
         return 0;
     }
     uint32_t want = goal - have;
@@ -178,7 +177,8 @@ mono_ns receive_run(struct route *route, mono_ns now)
 {
     struct flow *flow = route->flow;
 
-    if (route->receiving || route->paused || route->draining || !route->config.target->available) {
+    if (route->receiving || route->paused || route->draining || !route->config.target->available ||
+        route->config.target->breaker.state == BREAKER_OPEN) {
         return MONO_NEVER;
     }
     if (route->receive_at > now) {
@@ -212,6 +212,7 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
         struct message *message = messages[i];
         SL_ASSERT(message->route == route && message->state == MESSAGE_NEW);
         route->received++;
+        message->backoffs = message->attempts; /* of an earlier receipt, where they are known */
         if (lane_join(message) != 0 || group_join(message, now) != 0) {
             settle_begin(message, SETTLE_RELEASE, 0, now);
         } else if (message_expires(message, now)) {

@@ -3,6 +3,11 @@
  * times, then grows by a constant, up to max_backoff); the jitter is the full one (M. Brooker,
  * "Exponential Backoff and Jitter"): uniform between zero and that bound, so that what failed
  * together does not come back together.
+ *
+ * What may repeat a failed call is bounded by the target's budget, so that retries never starve new
+ * work. Those beyond it are parked, oldest first. They are not given up for it, and not held up
+ * without need: when there is no other call to make, and the target is not failing as a whole, one
+ * after the other goes without a token.
  */
 #include "flow_internal.h"
 
@@ -39,4 +44,79 @@ int64_t backoff_ns(int64_t first_ns, uint32_t k, struct rng *rng)
     };
 
     return retry_backoff_ns(&doubling, k, rng);
+}
+
+/* ---- the budget ---- */
+
+void retry_unpark(struct message *message)
+{
+    list_remove(&message->route->config.target->parked, &message->parked);
+    message->route->parked--;
+}
+
+static bool any_ready(const struct target *target)
+{
+    const struct flow *flow = target->flow;
+
+    for (uint32_t i = 0; i < flow->route_count; i++) {
+        const struct route *route = flow->routes[i];
+        if (route->config.target == target && route_ready_count(route) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It fails as a whole, and no breaker has said so yet (or there is none): tokens only. */
+static bool fails_unbroken(const struct target *target)
+{
+    return target->breaker.state == BREAKER_CLOSED && health_is_failing(target);
+}
+
+/* While the breaker is not closed it is the tighter bound, and needs one message to probe with. */
+static bool may_repeat(struct target *target, mono_ns now)
+{
+    if (target->breaker.state == BREAKER_CLOSED && budget_take(&target->budget, now)) {
+        return true;
+    }
+    return !fails_unbroken(target) && !any_ready(target);
+}
+
+void retry_due(struct message *message, mono_ns now)
+{
+    struct target *target = message->route->config.target;
+
+    if (!message->repeats || (target->parked.count == 0 && may_repeat(target, now))) {
+        message_make_ready(message, now);
+        return;
+    }
+    route_account(message->route, now);
+    message->parked_at = now;
+    message->route->parked++;
+    list_push(&target->parked, &message->parked);
+}
+
+void retries_run(struct target *target, uint32_t *budget, mono_ns now)
+{
+    struct list_node *first;
+
+    while (*budget > 0 && (first = list_first(&target->parked)) != NULL &&
+           may_repeat(target, now)) {
+        struct message *message = LIST_ENTRY(first, struct message, parked);
+        (*budget)--;
+        message->throttle_wait_ns += now - message->parked_at;
+        message->wait_reason = LIMIT_REASON_RETRY_BUDGET;
+        message_make_ready(message, now);
+    }
+}
+
+mono_ns retries_deadline(const struct target *target, mono_ns now)
+{
+    if (target->parked.count == 0) {
+        return MONO_NEVER;
+    }
+    if (!fails_unbroken(target) && !any_ready(target)) {
+        return now; /* what was there to call has started */
+    }
+    return target->breaker.state == BREAKER_CLOSED ? budget_at(&target->budget) : MONO_NEVER;
 }

@@ -17,6 +17,9 @@ struct target *flow_target_add(struct flow *flow, const struct target_config *co
     target->config.name = target->name;
     target->flow = flow;
     target->available = true;
+    breaker_init(&target->breaker, &config->breaker, now);
+    budget_init(&target->budget, now);
+    list_init(&target->parked);
     concurrency_init(&target->concurrency, config->concurrency, config->abort_hold_ns,
                      config->unclean_start, now);
     list_push(&flow->targets, &target->node);
@@ -38,6 +41,16 @@ void flow_target_available(struct target *target, bool available)
 struct concurrency *flow_target_concurrency(struct target *target)
 {
     return &target->concurrency;
+}
+
+const struct breaker *flow_target_breaker(const struct target *target)
+{
+    return &target->breaker;
+}
+
+const struct target_config *flow_target_config(const struct target *target)
+{
+    return &target->config;
 }
 
 /* ---- routes ---- */
@@ -174,11 +187,14 @@ void flow_route_stats(const struct route *route, struct route_stats *ret)
         .receives_outstanding = route->receiving ? 1 : 0,
         .paused = route->paused,
         .draining = route->draining,
-        .blocked_by = route->lists[MESSAGE_READY].count > 0 ? route->blocked_by : LIMIT_REASON_NONE,
+        .blocked_by = route->lists[MESSAGE_READY].count > 0 ? route->blocked_by
+                      : route->parked > 0                   ? LIMIT_REASON_RETRY_BUDGET
+                                                            : LIMIT_REASON_NONE,
         .started = route->started,
         .received = route->received,
         .retries = route->retries,
         .leases_lost = route->leases_lost,
+        .waits_handed_back = route->waits_handed_back,
     };
     for (int state = 0; state < MESSAGE_STATE__COUNT; state++) {
         ret->held[state] = (uint32_t)route->lists[state].count;
@@ -195,6 +211,7 @@ void route_account(struct route *route, mono_ns now)
     if (passed > 0) {
         int64_t waiting = (int64_t)route->lists[MESSAGE_READY].count;
         route->throttle_wait_ns[route->blocked_by] += passed * waiting;
+        route->throttle_wait_ns[LIMIT_REASON_RETRY_BUDGET] += passed * (int64_t)route->parked;
         route->accounted_at = now;
     }
 }
@@ -234,13 +251,17 @@ struct limit_verdict route_admit_own(struct route *route, mono_ns now)
     if (!target->available) {
         return no(LIMIT_REASON_UNAVAILABLE, MONO_NEVER);
     }
+    struct limit_verdict verdict = health_admit(route, now);
+    if (!verdict.admit) {
+        return verdict;
+    }
     if (route->gate_until > now) {
         return no(LIMIT_REASON_GATE, route->gate_until);
     }
     if (!route->has_share) {
         return (struct limit_verdict){.admit = true, .at = now};
     }
-    struct limit_verdict verdict = concurrency_check(&route->share, now);
+    verdict = concurrency_check(&route->share, now);
     if (!verdict.admit && verdict.reason == LIMIT_REASON_CONCURRENCY) {
         verdict.reason = LIMIT_REASON_ROUTE_CONCURRENCY;
     }

@@ -4,6 +4,58 @@
  */
 #include "flow_internal.h"
 
+static struct message *behind(struct list_node *node)
+{
+    return LIST_ENTRY(node, struct message, group_node);
+}
+
+/*
+ * Those behind a message of a group that goes back, or is lost, go back as well and are not called:
+ * in the queue they are behind it again (I7). They go first, at once: the queue hands out no
+ * message of a group while an earlier one is hidden, so they are not received before it, however
+ * long it stays away. A newer receipt of the message itself takes its place; what follows that one
+ * was received after it.
+ */
+static void release_behind(struct message *message, mono_ns now)
+{
+    struct group *group = message->group_state;
+    bool is_behind = group != NULL && group->active == message;
+
+    if (group == NULL) {
+        return;
+    }
+    LIST_FOR(&group->waiting, node)
+    {
+        struct message *other = behind(node);
+        if (other == message) {
+            is_behind = true;
+        } else if (is_behind && str_equal(other->id, message->id)) {
+            return;
+        } else if (is_behind) {
+            group_leave(other, now);
+            settle_begin(other, SETTLE_RELEASE, 0, now);
+        }
+    }
+}
+
+/* Its lease was lost during the call that did it, and the queue gave it to us again meanwhile: that
+ * receipt is acknowledged, instead of calling twice. */
+static void settle_newer_receipt(struct message *message, mono_ns now)
+{
+    struct group *group = message->group_state;
+
+    if (group == NULL || group->active != message) {
+        return;
+    }
+    LIST_FOR(&group->waiting, node)
+    {
+        if (str_equal(behind(node)->id, message->id)) {
+            settle_begin(behind(node), SETTLE_ACK, 0, now);
+            return;
+        }
+    }
+}
+
 static void message_finish(struct message *message, mono_ns now)
 {
     struct route *route = message->route;
@@ -19,27 +71,15 @@ static void message_finish(struct message *message, mono_ns now)
     message_free(message);
 }
 
-/* The rest of a group must not overtake the one that was lost: it goes back too. */
-static void release_followers(struct message *message, mono_ns now)
-{
-    struct group *group = message->group_state;
-
-    if (group == NULL || group->active != message) {
-        return;
-    }
-    LIST_FOR(&group->waiting, node)
-    {
-        settle_begin(LIST_ENTRY(node, struct message, group_node), SETTLE_RELEASE, 0, now);
-    }
-}
-
 void settle_begin(struct message *message, enum settle how, int64_t delay_ns, mono_ns now)
 {
     struct route *route = message->route;
 
     route_account(route, now);
-    if (how == SETTLE_LOST) {
-        release_followers(message, now);
+    if (how == SETTLE_ACK && message->lease_lost) {
+        settle_newer_receipt(message, now);
+    } else if (how == SETTLE_RELEASE || how == SETTLE_LOST) {
+        release_behind(message, now);
     }
     if (message->state != MESSAGE_SETTLING) {
         if (message->group_state != NULL && message->group_state->active != message) {
@@ -71,6 +111,14 @@ void settle_run(struct message *message, mono_ns now)
     flow->ops->settle(flow->context, message, message->settle, message->settle_delay_ns);
 }
 
+/* Once more while it is ours, however long the backoff. */
+static mono_ns settle_again_at(const struct message *message, int64_t wait_ns, mono_ns now)
+{
+    mono_ns at = mono_add(now, wait_ns), last = message->lease_until - SETTLE_LAST_NS;
+
+    return message->lease_until != MONO_NEVER && last > now ? mono_min(at, last) : at;
+}
+
 void flow_settled(struct message *message, int error, mono_ns now)
 {
     struct route *route = message->route;
@@ -88,12 +136,15 @@ void flow_settled(struct message *message, int error, mono_ns now)
         settle_begin(message, SETTLE_RELEASE, route->config.retry.max_backoff_ns, now);
         return;
     }
-    uint32_t failures = message->settle_failures++;
-    heap_set(&route->deadlines, &message->deadline,
-             mono_add(now, backoff_ns(SETTLE_BACKOFF_NS, failures, &route->flow->rng)));
-    lease_schedule(message);
-    if (message
-            ->lease_lost) { /* its lease ended during the call, and now it could not be settled */
-        settle_begin(message, SETTLE_LOST, 0, now);
+    if (error == ERR_NOT_FOUND) { /* another receiver's by now, whatever was to be told */
+        route->leases_lost += message->lease_lost ? 0 : 1;
+        message->lease_lost = true;
     }
+    if (message->lease_lost) { /* it could not be settled, and is no longer ours */
+        settle_begin(message, SETTLE_LOST, 0, now);
+        return;
+    }
+    int64_t wait_ns = backoff_ns(SETTLE_BACKOFF_NS, message->settle_failures++, &route->flow->rng);
+    heap_set(&route->deadlines, &message->deadline, settle_again_at(message, wait_ns, now));
+    lease_schedule(message);
 }

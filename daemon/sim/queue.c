@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define ENDLESS_AHEAD 2000u /* visible messages of an endless queue */
+#define LEASE_CAP_NS  (12 * 3600 * NS_PER_S)
 #define POLL_NS       (20 * NS_PER_S)
 #define RECEIVE_MAX   1000u
 
@@ -155,6 +156,38 @@ void sim_record_done(struct sim_record *record)
     }
 }
 
+/* ---- what goes wrong ---- */
+
+static const struct sim_queue_fault *fault_at(const struct sim_queue *queue)
+{
+    mono_ns now = queue->sim->clock.now;
+
+    for (uint32_t i = 0; i < queue->config.fault_count; i++) {
+        const struct sim_queue_fault *fault = &queue->config.faults[i];
+        if (now >= fault->from && now < fault->until) {
+            return fault;
+        }
+    }
+    return NULL;
+}
+
+/* Does this operation fail, which does with that share at any time? */
+static bool fails(const struct sim_queue *queue, double share)
+{
+    const struct sim_queue_fault *fault = fault_at(queue);
+
+    return sim_chance(queue->sim, share) ||
+           (fault != NULL && sim_chance(queue->sim, fault->fail_share));
+}
+
+static bool is_answer_lost(const struct sim_queue *queue)
+{
+    const struct sim_queue_fault *fault = fault_at(queue);
+
+    return sim_chance(queue->sim, queue->config.settle_lost_share) ||
+           (fault != NULL && sim_chance(queue->sim, fault->lost_share));
+}
+
 /* ---- sending ---- */
 
 /* Of a FIFO queue in turn; what is not of the Poisson stream is of the noisy tenant. */
@@ -173,6 +206,10 @@ static void send_one(struct sim_queue *queue, uint32_t group, mono_ns now)
     record->sequence = queue->next_sequence++;
     record->group = group;
     record->sent_at = now;
+    record->scripted = sim_chance(queue->sim, queue->config.refused_share)   ? 400
+                       : sim_chance(queue->sim, queue->config.failing_share) ? 500
+                                                                             : 0;
+    queue->report.scripted += record->scripted != 0 ? 1 : 0;
     record->hidden.fire = on_visible;
     record->hidden.context = record;
     (void)snprintf(record->id, sizeof(record->id), "m%llu", (unsigned long long)record->sequence);
@@ -209,9 +246,11 @@ static void on_burst(void *context, mono_ns now)
 static void next_arrival(struct sim_queue *queue, mono_ns now)
 {
     double mean_ns = (double)NS_PER_S / queue->config.arrivals_per_second;
+    mono_ns at = now + (int64_t)rng_exponential(&queue->sim->rng, mean_ns);
 
-    sim_clock_set(&queue->sim->clock, &queue->arrival,
-                  now + (int64_t)rng_exponential(&queue->sim->rng, mean_ns));
+    if (queue->config.arrivals_until == 0 || at < queue->config.arrivals_until) {
+        sim_clock_set(&queue->sim->clock, &queue->arrival, at);
+    }
 }
 
 static uint32_t quiet_tenant(struct sim_queue *queue)
@@ -323,7 +362,7 @@ static void on_asked(void *context, mono_ns now)
     int64_t poll_ns = queue->config.poll_ns > 0 ? queue->config.poll_ns : POLL_NS;
 
     queue->picked_count = 0;
-    if (sim_chance(queue->sim, queue->config.receive_fail_share)) {
+    if (fails(queue, queue->config.receive_fail_share)) {
         answer(queue, ERR_TIMEOUT);
         return;
     }
@@ -336,6 +375,11 @@ static void on_poll_end(void *context, mono_ns now)
 {
     (void)now;
     answer(context, 0);
+}
+
+static int64_t lease_cap_ns(const struct sim_queue *queue)
+{
+    return queue->config.lease_cap_ns > 0 ? queue->config.lease_cap_ns : LEASE_CAP_NS;
 }
 
 static struct message *message_from(struct sim_queue *queue, struct sim_record *record)
@@ -356,6 +400,9 @@ static struct message *message_from(struct sim_queue *queue, struct sim_record *
     message->visibility_ns = queue->config.visibility_ns;
     message->lease_until =
         message->visibility_ns > 0 ? queue->picked_at + message->visibility_ns : MONO_NEVER;
+    message->lease_cap =
+        message->visibility_ns > 0 ? queue->picked_at + lease_cap_ns(queue) : MONO_NEVER;
+    handle->lease_cap = message->lease_cap;
     return message;
 }
 
@@ -406,39 +453,52 @@ static void handle_unref(struct sim_handle *handle)
     }
 }
 
-/* The server's side. A handle is stale once the message was received again. */
+/* The server's side. A handle is stale once the message was received again; on a FIFO queue as soon
+ * as its visibility ran out. */
+static bool is_stale(const struct sim_handle *handle)
+{
+    const struct sim_record *record = handle->record;
+
+    return handle->generation != record->generation ||
+           (record->queue->config.groups > 0 && record->place != SIM_HIDDEN);
+}
+
+static int release_apply(struct sim_handle *handle, mono_ns now)
+{
+    struct sim_record *record = handle->record;
+
+    if (record->place != SIM_HIDDEN) {
+        return ERR_NOT_FOUND;
+    }
+    if (handle->delay_ns == 0) {
+        on_visible(record, now);
+        return 0;
+    }
+    SL_ASSERT(handle->lease_cap == MONO_NEVER ||
+              now + handle->delay_ns <= handle->lease_cap + NS_PER_S);
+    record_hide(record, now + handle->delay_ns);
+    return 0;
+}
+
 static int settle_apply(struct sim_handle *handle, mono_ns now)
 {
     struct sim_record *record = handle->record;
-    bool stale = handle->generation != record->generation;
 
     if (record->place == SIM_GONE || record->place == SIM_DEAD) {
         return 0;
     }
-    switch (handle->how) {
-    case SETTLE_ACK:
-        if (stale) {
-            return ERR_NOT_FOUND;
-        }
-        record_end(record, SIM_GONE);
-        return 0;
-    case SETTLE_DEAD_LETTER:
-        if (stale) {
-            return ERR_NOT_FOUND;
-        }
-        record->queue->report.dead++;
-        record_end(record, SIM_DEAD);
-        return 0;
-    default:
-        if (!stale && record->place == SIM_HIDDEN) {
-            if (handle->delay_ns > 0) {
-                record_hide(record, now + handle->delay_ns);
-            } else {
-                on_visible(record, now);
-            }
-        }
-        return 0;
+    if (is_stale(handle)) {
+        return ERR_NOT_FOUND;
     }
+    if (handle->how == SETTLE_RELEASE) {
+        return release_apply(handle, now);
+    }
+    if (handle->how == SETTLE_DEAD_LETTER) {
+        record->queue->report.dead++;
+        record->queue->report.dead_unscripted += record->scripted == 0 ? 1 : 0;
+    }
+    record_end(record, handle->how == SETTLE_DEAD_LETTER ? SIM_DEAD : SIM_GONE);
+    return 0;
 }
 
 static void on_settle(void *context, mono_ns now)
@@ -447,11 +507,11 @@ static void on_settle(void *context, mono_ns now)
     struct sim_queue *queue = handle->record->queue;
     struct sim *sim = queue->sim;
 
-    if (sim_chance(sim, queue->config.settle_fail_share)) {
+    if (fails(queue, queue->config.settle_fail_share)) {
         handle->settle_error = ERR_TIMEOUT;
     } else {
         handle->settle_error = settle_apply(handle, now);
-        if (sim_chance(sim, queue->config.settle_lost_share)) {
+        if (is_answer_lost(queue)) {
             handle->settle_error = ERR_TIMEOUT;
         }
     }
@@ -467,8 +527,11 @@ static void on_settled(void *context, mono_ns now)
         handle_unref(handle);
         return;
     }
-    /* A stale handle: nothing is left to do with it. */
-    int error = handle->settle_error == ERR_NOT_FOUND ? 0 : handle->settle_error;
+    /* A standard queue takes a stale handle and does nothing; a FIFO queue says so. */
+    int error = handle->settle_error;
+    if (error == ERR_NOT_FOUND && handle->record->queue->config.groups == 0) {
+        error = 0;
+    }
     flow_settled(handle->message, error, now);
 }
 
@@ -494,13 +557,14 @@ static void on_extend(void *context, mono_ns now)
     struct sim_record *record = handle->record;
     struct sim_queue *queue = record->queue;
 
-    if (sim_chance(queue->sim, queue->config.extend_fail_share)) {
+    if (fails(queue, queue->config.extend_fail_share)) {
         handle->extend_error = ERR_TIMEOUT;
     } else if (record->place != SIM_HIDDEN || record->generation != handle->generation) {
         handle->extend_error = ERR_NOT_FOUND;
     } else {
         handle->extend_error = 0;
-        handle->lease_until = now + queue->config.visibility_ns;
+        handle->lease_until = now + handle->extension_ns;
+        SL_ASSERT(handle->lease_until <= handle->lease_cap + NS_PER_S); /* SQS would refuse it */
         sim_clock_set(&queue->sim->clock, &record->hidden, handle->lease_until);
     }
     sim_clock_set(&queue->sim->clock, &handle->extended, sim_process_at(queue->sim, now));
@@ -525,6 +589,7 @@ void sim_queue_extend(struct message *message)
     struct sim *sim = queue->sim;
 
     handle->running++;
+    handle->extension_ns = message->extension_ns;
     handle->extend = (struct sim_event){.fire = on_extend, .context = handle};
     handle->extended = (struct sim_event){.fire = on_extended, .context = handle};
     sim_clock_set(&sim->clock, &handle->extend,
@@ -576,7 +641,9 @@ void sim_queue_killed(struct sim_queue *queue)
 
 bool sim_queue_is_empty(const struct sim_queue *queue)
 {
-    return queue->live == 0 && queue->bursts_left == 0;
+    bool more = queue->config.arrivals_until > 0 && heap_is_linked(&queue->arrival.node);
+
+    return queue->live == 0 && queue->bursts_left == 0 && !more;
 }
 
 static void queue_events(struct sim_queue *queue)

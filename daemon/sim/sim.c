@@ -35,7 +35,12 @@ static struct sim_route *route_of(struct route *route)
 
 static void on_receive(void *context, struct route *route, uint32_t max)
 {
+    struct sim_target *target = route_of(route)->target;
+
     (void)context;
+    if (flow_target_breaker(target->target)->state == BREAKER_OPEN) {
+        target->report.received_open += max;
+    }
     sim_queue_receive(route_of(route)->queue, max);
 }
 
@@ -74,14 +79,25 @@ static void on_keys(void *context, const struct message *message, struct message
     }
 }
 
+static void on_breaker(void *context, struct target *target)
+{
+    struct sim_target *t = flow_target_config(target)->user;
+
+    (void)context;
+    t->report.opened += flow_target_breaker(target)->state == BREAKER_OPEN ? 1 : 0;
+}
+
 /* ---- one turn of the loop ---- */
 
 static bool admits(const struct route *route, const struct route_stats *stats, mono_ns now)
 {
     const struct route_config *config = flow_route_config(route);
+    struct concurrency *c = flow_target_concurrency(config->target);
 
-    return !stats->paused &&
-           concurrency_check(flow_target_concurrency(config->target), now).admit &&
+    return !stats->paused && concurrency_check(c, now).admit &&
+           breaker_check(flow_target_breaker(config->target), concurrency_used(c, now), c->bound,
+                         now)
+               .admit &&
            limit_set_check(&config->limits, config->weight, now).admit;
 }
 
@@ -93,7 +109,8 @@ static bool is_private(enum limit_reason reason)
            reason == LIMIT_REASON_KEYS_FULL;
 }
 
-static void check_route(struct sim *sim, struct sim_route *route)
+/* Returns how many it holds outside a call. */
+static uint32_t check_route(struct sim *sim, struct sim_route *route)
 {
     struct route_stats stats;
     uint32_t held = 0;
@@ -112,10 +129,7 @@ static void check_route(struct sim *sim, struct sim_route *route)
         SL_ASSERT(is_private(stats.blocked_by) || !admits(route->route, &stats, sim->clock.now) ||
                   route->config.weight > 1 || sim->route_count > 1);
     }
-    sim->turns++;
-    if (held < CHECK_ALL_MAX || sim->turns % CHECK_EVERY == 0) {
-        flow_check_invariants(sim->flow); /* I2, I4 */
-    }
+    return held;
 }
 
 static void on_turn(void *context, mono_ns now)
@@ -127,6 +141,7 @@ static void on_turn(void *context, mono_ns now)
 static void turn(struct sim *sim)
 {
     mono_ns now = sim->clock.now, next, late;
+    uint32_t held = 0;
 
     if (sim_process_at(sim, now) != now) {
         sim_clock_set(&sim->clock, &sim->turn, sim_process_at(sim, now));
@@ -136,7 +151,11 @@ static void turn(struct sim *sim)
         next = flow_pump(sim->flow, TURN_BUDGET, now);
     } while (next <= now);
     for (uint32_t i = 0; i < sim->route_count; i++) {
-        check_route(sim, sim->routes[i]);
+        held += check_route(sim, sim->routes[i]);
+    }
+    sim->turns++;
+    if (held < CHECK_ALL_MAX || sim->turns % CHECK_EVERY == 0) {
+        flow_check_invariants(sim->flow); /* I2, I4 */
     }
     if (next == MONO_NEVER) {
         sim_clock_clear(&sim->clock, &sim->turn);
@@ -169,6 +188,7 @@ static void flow_boot(struct sim *sim)
         .extend = on_extend,
         .message_done = on_message_done,
         .keys = on_keys,
+        .breaker = on_breaker,
     };
 
     sim->flow = flow_new(&ops, sim, sim->seed + sim->boots);
@@ -349,6 +369,7 @@ static void limits_free(struct sim *sim)
         sim->limits[i]->limit = NULL;
         limit_keyed_free(sim->limits[i]->keyed);
         sim->limits[i]->keyed = NULL;
+        sim->limits[i]->gate_until = 0;
     }
 }
 
@@ -371,6 +392,7 @@ void sim_kill(struct sim *sim)
         sim_target_boot(sim->targets[i]);
     }
     for (uint32_t i = 0; i < sim->route_count; i++) {
+        sim->routes[i]->gate_until = 0;
         route_boot(sim, sim->routes[i]);
     }
 }

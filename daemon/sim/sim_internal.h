@@ -34,6 +34,7 @@ struct sim_limit {
     struct sim_log host, app;
     struct sim_log *by_key; /* at the host */
     uint32_t key_count;
+    mono_ns gate_until; /* Retry-After, as the process has seen it */
 };
 
 struct sim_target {
@@ -61,7 +62,9 @@ struct sim_record {
     uint32_t group, generation, references; /* messages and calls that know it */
     uint32_t receive_count, deliveries;
     mono_ns sent_at;
+    int scripted; /* the status of every answer; 0: none */
     bool called, acked;
+    bool unanswered; /* the last call did it and was not answered */
     char id[24], group_id[16];
 };
 
@@ -101,6 +104,7 @@ struct sim_route {
     struct sim_queue *queue;
     struct sim_target *target;
     char name[16];
+    mono_ns gate_until;
 };
 
 /* What a message of the flow knows: its receipt handle, and its running settlement. */
@@ -113,7 +117,8 @@ struct sim_handle {
     int64_t delay_ns;
     struct sim_event settle, settled, extend, extended;
     int settle_error, extend_error;
-    mono_ns lease_until;
+    mono_ns lease_until, lease_cap;
+    int64_t extension_ns;
     uint32_t running; /* events that still need this */
 };
 

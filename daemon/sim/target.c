@@ -57,6 +57,31 @@ static void call_event_over(struct sim_call *call)
     call_free_when_over(call);
 }
 
+/* ---- Retry-After: what the process has seen, and what it must not do ---- */
+
+static void gate_set(struct sim_call *call, mono_ns until)
+{
+    const struct sim_route_config *route = &call->route->config;
+
+    call->target->report.gates++;
+    call->route->gate_until = mono_max(call->route->gate_until, until);
+    for (uint32_t i = 0; i < route->limit_count; i++) {
+        struct sim_limit *limit = call->target->sim->limits[route->limits[i]];
+        limit->gate_until = mono_max(limit->gate_until, until);
+    }
+}
+
+static bool is_gated(const struct sim_call *call, mono_ns now)
+{
+    const struct sim_route_config *route = &call->route->config;
+    bool gated = now < call->route->gate_until;
+
+    for (uint32_t i = 0; i < route->limit_count; i++) {
+        gated = gated || now < call->target->sim->limits[route->limits[i]]->gate_until;
+    }
+    return gated;
+}
+
 /* ---- what the process sees ---- */
 
 static void on_ack(void *context, mono_ns now)
@@ -80,6 +105,9 @@ static void on_end(void *context, mono_ns now)
         call->result.ended_at = now;
         if (call->result.error == 0 && call->retry_after_ns > 0) {
             call->result.retry_after = now + call->retry_after_ns;
+            if (call->status == 429 || call->status == 503) {
+                gate_set(call, call->result.retry_after);
+            }
         }
         uint32_t counted = message->attempts;
         flow_attempt_ended(message, &call->result, now);
@@ -91,6 +119,24 @@ static void on_end(void *context, mono_ns now)
 }
 
 /* ---- what the world does ---- */
+
+static const struct sim_outage *outage_at(const struct sim_target *target, mono_ns now)
+{
+    for (uint32_t i = 0; i < target->config.outage_count; i++) {
+        const struct sim_outage *outage = &target->config.outages[i];
+        if (now >= outage->from && now < outage->until) {
+            return outage;
+        }
+    }
+    return NULL;
+}
+
+/* Is this call one of those that the outage is about? */
+static bool outage_hits(struct sim *sim, const struct sim_outage *outage, enum sim_outage_kind kind)
+{
+    return outage != NULL && outage->kind == kind &&
+           (outage->share <= 0 || sim_chance(sim, outage->share));
+}
 
 static void on_work_end(void *context, mono_ns now)
 {
@@ -104,8 +150,12 @@ static void on_work_end(void *context, mono_ns now)
         sim_record_done(call->record);
         target->report.last_success = now;
     }
-    if (!sim_chance(sim, target->config.lost_share) && call->message != NULL &&
-        sim_process_at(sim, seen) < call->end.node.key) {
+    bool lost = sim_chance(sim, target->config.lost_share) ||
+                outage_hits(sim, outage_at(target, now), SIM_UNANSWERED);
+    bool answered =
+        !lost && call->message != NULL && sim_process_at(sim, seen) < call->end.node.key;
+    call->record->unanswered = !answered && call->status < 300;
+    if (answered) {
         call->result = (struct attempt_result){.status = call->status, .written = true};
         call_set(call, &call->end, sim_process_at(sim, seen));
     }
@@ -121,17 +171,6 @@ static void on_read(void *context, mono_ns now)
         sim_log_add(&call->target->sim->limits[route->limits[i]]->app, now, call->weight);
     }
     call_event_over(call);
-}
-
-static const struct sim_outage *outage_at(const struct sim_target *target, mono_ns now)
-{
-    for (uint32_t i = 0; i < target->config.outage_count; i++) {
-        const struct sim_outage *outage = &target->config.outages[i];
-        if (now >= outage->from && now < outage->until) {
-            return outage;
-        }
-    }
-    return NULL;
 }
 
 /* The target's own sliding log: a request is accepted when fewer than N were in the W before it. */
@@ -162,7 +201,7 @@ static void decide(struct sim_call *call, mono_ns now)
     struct rng *rng = &target->sim->rng;
     const struct sim_outage *outage = outage_at(target, now);
 
-    if (outage != NULL && outage->kind == SIM_STATUS) {
+    if (outage_hits(target->sim, outage, SIM_STATUS)) {
         call->status = outage->status;
         call->retry_after_ns = outage->retry_after_ns;
         call->work_ns = sim_latency_draw(&config->status_latency, rng);
@@ -170,12 +209,19 @@ static void decide(struct sim_call *call, mono_ns now)
         call->status = 429;
         call->retry_after_ns = config->retry_after_ns;
         call->work_ns = sim_latency_draw(&config->status_latency, rng);
-    } else if (sim_chance(target->sim, config->fail_share)) {
+    } else if (call->record->scripted != 0) {
+        call->status = call->record->scripted;
+        call->work_ns = sim_latency_draw(&config->status_latency, rng);
+    } else if (call->record->sequence < call->record->queue->config.poison ||
+               sim_chance(target->sim, config->fail_share)) {
         call->status = config->fail_status;
         call->work_ns = sim_latency_draw(&config->fail_latency, rng);
     } else {
         call->status = 200;
         call->work_ns = sim_latency_draw(&config->latency, rng);
+    }
+    if (outage != NULL && outage->kind == SIM_SLOW) {
+        call->work_ns *= outage->slower;
     }
 }
 
@@ -223,6 +269,13 @@ static struct sim_call *call_new(struct sim_target *target, struct message *mess
     call->end = (struct sim_event){.fire = on_end, .context = call};
     list_push(&target->calls, &call->node);
     target->report.calls++;
+    target->report.first_calls += message->calls == 1 ? 1 : 0;
+    target->report.forced_calls += message->calls > 1 && call->record->unanswered ? 1 : 0;
+    target->report.gated_calls += is_gated(call, target->sim->clock.now) ? 1 : 0;
+    call->record->unanswered = false;
+    if (flow_target_breaker(target->target)->state == BREAKER_OPEN) {
+        target->report.calls_open++;
+    }
     if (++target->running > target->report.in_flight_peak) {
         target->report.in_flight_peak = target->running;
     }
@@ -275,6 +328,8 @@ void sim_target_boot(struct sim_target *target)
         .timeout_ns = target->config.timeout_ns,
         .abort_hold_ns = target->config.abort_hold_ns,
         .unclean_start = sim->boots > 0,
+        .breaker = target->config.breaker,
+        .user = target,
     };
 
     target->target = flow_target_add(sim->flow, &config, sim->clock.now);

@@ -22,4 +22,10 @@ int app_run(const struct settings *settings, const char *data_dir, bool *unclean
  * REFUSED when it is damaged. */
 int app_check_queue(const char *path);
 
+/* Asks the queues of good settings for their attributes and connects to the targets (no request is
+ * sent), prints what was found and what will go wrong. data_dir: where a daemon may run that knows
+ * the embedded queues; NULL: of the settings or the environment. Blocks. Returns the exit code:
+ * REFUSED when a queue or target could not be reached; warnings alone are good. */
+int app_check_connect(const struct settings *settings, const char *filename, const char *data_dir);
+
 #endif

@@ -56,6 +56,7 @@ struct target_settings {
     char *url; /* http:// or https://, absolute */
     uint32_t concurrency;
     int64_t timeout_ns, connect_timeout_ns, abort_hold_ns;
+    struct breaker_config breaker;
     struct config_map headers; /* of every request; the values are secret */
     SETTINGS_ARRAY(struct outcome_settings) outcomes;
 };

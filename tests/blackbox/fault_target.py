@@ -100,11 +100,13 @@ class Connection:
 
 
 class FaultTarget:
-    """fault(connection): what is done to a call that is to fail; true: the connection may be used again.
+    """fault(connection): what is done to a call that is to fail (None: none fails); true: the connection may be used again.
     at_accept: the fault comes before any request, on the first that many connections. contexts(number): the TLS
-    context of the number-th connection, or None for none. read_body false: the fault comes before the body is read."""
+    context of the number-th connection, or None for none. read_body false: the fault comes before the body is read.
+    pause: how long the work of a good call takes, in seconds."""
 
-    def __init__(self, port, fault, at_accept=0, contexts=None, read_body=True, host="127.0.0.1", listen=True):
+    def __init__(self, port, fault, at_accept=0, contexts=None, read_body=True, host="127.0.0.1", listen=True, pause=0):
+        self.pause = pause
         self.port, self.fault, self.at_accept, self.contexts, self.read_body = port, fault, at_accept, contexts, read_body
         self.calls, self.connections, self.active, self.active_peak = [], 0, 0, 0
         self.seen, self.lock = {}, threading.Lock()
@@ -152,6 +154,8 @@ class FaultTarget:
         fails = connection.read_fails()
         call = self.note(connection, headers, fails)
         complete = not (self.read_body or not call.failed) or connection.read_body(int(headers["content-length"])) is not None
+        if complete and not call.failed:
+            time.sleep(self.pause)
         lingers = call.failed and getattr(self.fault, "lingers", False)
         if not lingers:
             self.over(call, complete)
@@ -169,7 +173,7 @@ class FaultTarget:
         with self.lock:
             message_id = headers["sluice-message-id"]
             number = self.seen[message_id] = self.seen.get(message_id, 0) + 1
-            failed = not self.at_accept and self.contexts is None and number <= fails
+            failed = self.fault is not None and not self.at_accept and self.contexts is None and number <= fails
             call = Call(connection.at, message_id, number, int(headers["sluice-receive-count"]), failed)
             self.calls.append(call)
             self.active += 1

@@ -31,14 +31,14 @@ def figure(text):
 
 
 def wait_until(condition, timeout=20, what="condition"):
-    """Polls until condition() is true, returns its value; fails after timeout seconds."""
+    """Polls until condition() is true, returns its value; fails after timeout seconds. what: a text, or a function of it."""
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {what}")
+            raise AssertionError(f"not within {timeout} s: {what() if callable(what) else what}")
         time.sleep(0.02)
 
 

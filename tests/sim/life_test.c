@@ -1,11 +1,9 @@
 /*
- * The life of the process: drain, kill, days of work; routes that share; the same seed twice.
+ * The life of the process: drain, kill; routes that share; the same seed twice.
  */
 #include "sim_kit.h"
 
 static uint64_t seed;
-
-#define DAY (24 * 3600 * S)
 
 /* A stop hands back no more than the calls of the next two seconds (I5). */
 static void drain_hands_back_little(void **state)
@@ -41,8 +39,8 @@ static void drain_in_an_outage(void **state)
         kit.queue.backlog = 1000;
         kit.queue.visibility_ns = 60 * S;
         kit.queue.settle_fail_share = 0.3;
-        kit.target.outages[0] =
-            (struct sim_outage){20 * S, 400 * S, (enum sim_outage_kind)kind, 503, 0};
+        kit.target.outages[0] = (struct sim_outage){
+            .from = 20 * S, .until = 400 * S, .kind = (enum sim_outage_kind)kind, .status = 503};
         kit.target.outage_count = 1;
         kit_start(&kit, seed);
         sim_run_until(kit.sim, 100 * S);
@@ -84,65 +82,6 @@ static void kills(void **state)
         assert_i1_window(&kit);
         assert_true(kit.queue_report.repeated <= 20 * 2 * 16);
         kit_done(&kit);
-    }
-}
-
-/* A day of work: a stream, bursts, failures, throttles, outages, stalls. */
-static void a_day(uint64_t day_seed)
-{
-    struct kit kit = kit_new();
-
-    kit.queue.arrivals_per_second = 2.5;
-    kit.queue.burst_count = 500;
-    kit.queue.bursts = 40;
-    kit.queue.burst_every_ns = 1800 * S;
-    kit.queue.visibility_ns = 120 * S;
-    kit.queue.receive_max = 10;
-    kit.queue.receive_fail_share = 0.01;
-    kit.queue.settle_fail_share = 0.005;
-    kit.queue.extend_fail_share = 0.01;
-    kit.target.concurrency = 12;
-    kit.target.request_delay = SIM_LATENCY_BIMODAL(MS, 200 * MS, 0.01);
-    kit.target.ack_delay = SIM_LATENCY_EXPONENTIAL(5 * MS);
-    kit.target.app_delay = SIM_LATENCY_UNIFORM(0, 5 * MS);
-    kit.target.fail_share = 0.02;
-    kit.target.fail_status = 500;
-    kit.target.fail_latency = SIM_LATENCY_CONSTANT(20 * MS);
-    kit.target.throttle_share = 0.001;
-    kit.target.lost_share = 0.001;
-    kit.route.retry.max_attempts = 20;
-    kit.target.outages[0] = (struct sim_outage){3600 * S, 4200 * S, SIM_REFUSED, 0, 0};
-    kit.target.outages[1] = (struct sim_outage){9000 * S, 9600 * S, SIM_STATUS, 503, 0};
-    kit.target.outages[2] = (struct sim_outage){20000 * S, 20300 * S, SIM_BLACK_HOLE, 0, 0};
-    kit.target.outages[3] = (struct sim_outage){30000 * S, 30600 * S, SIM_UNRESOLVED, 0, 0};
-    kit.target.outage_count = 4;
-    kit_start(&kit, day_seed);
-    sim_stall(kit.sim, 40000 * S, 40003 * S);
-    sim_stall(kit.sim, 50000 * S, 50300 * S);
-    sim_run_until(kit.sim, DAY);
-    kit_report(&kit);
-    print_message(
-        "a day: %llu calls, peak %u, delivered %llu of %llu, repeated %llu, dead %llu, "
-        "left %llu, received at most %u times\n",
-        (unsigned long long)kit.target_report.calls, kit.limit_report.peak,
-        (unsigned long long)kit.queue_report.delivered, (unsigned long long)kit.queue_report.sent,
-        (unsigned long long)kit.queue_report.repeated, (unsigned long long)kit.queue_report.dead,
-        (unsigned long long)kit.queue_report.left, kit.queue_report.receive_count_max);
-    assert_i1_window(&kit);
-    assert_i2_concurrency(&kit);
-    assert_i3_no_loss(&kit);
-    assert_i8_bounded(&kit);
-    assert_int_equal(kit.queue_report.unreached_counted, 0);
-    assert_int_equal(kit.queue_report.dead, 0);
-    assert_true(kit.queue_report.left < 100); /* the backlog was worked off */
-    kit_done(&kit);
-}
-
-static void days(void **state)
-{
-    (void)state;
-    for (uint64_t i = 0; i < 3; i++) {
-        a_day(seed + i);
     }
 }
 
@@ -306,7 +245,6 @@ int main(void)
         cmocka_unit_test(drain_hands_back_little),
         cmocka_unit_test(drain_in_an_outage),
         cmocka_unit_test(kills),
-        cmocka_unit_test(days),
         cmocka_unit_test(same_seed_same_run),
         cmocka_unit_test(routes_share_fairly),
         cmocka_unit_test(heavy_calls_are_not_starved),

@@ -38,6 +38,7 @@ void sqs_client_free(struct sqs_client *client);
 struct sqs_client_answer {
     int error; /* 0; transport: ERR_TIMEOUT, ERR_CONNECT …; ERR_PROTOCOL: SQS answered an error */
     struct sqs_error sqs; /* with ERR_PROTOCOL: what SQS said; code SQS_OK otherwise */
+    const char *reason;   /* with an error: what a person needs to know of it, never NULL */
     bool transient;       /* trying again later may help (5xx, throttling, transport) */
     void *output; /* struct sqs_…_out of the action (in the arena), NULL for void actions */
     struct arena *arena; /* holds output; arena_take_over: see below */

@@ -49,6 +49,9 @@ size_t str_plain_prefix(struct str s);
 char *str_copy(char *dst, size_t dst_size, struct str s);
 /* The whole of s, where '*' in the pattern stands for any run of bytes, also none. */
 bool str_matches(struct str s, struct str pattern);
+/* A length of time for people, in its two largest units: "3d4h", "5m0s", "12s"; negative is 0.
+ * Returns out. */
+char *str_age(char *out, size_t out_size, int64_t seconds);
 /* Constant-time comparison of secrets: time depends on the lengths only. */
 bool str_equal_secret(struct str a, struct str b);
 

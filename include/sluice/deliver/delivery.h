@@ -33,6 +33,7 @@ struct delivery_target_config {
     const char *name, *url;
     uint32_t concurrency;
     int64_t timeout_ns, connect_timeout_ns, abort_hold_ns;
+    struct breaker_config breaker;
     const struct sqs_pair *headers; /* more request headers, copied */
     uint32_t header_count;
     const struct outcome_rule *rules; /* copied */

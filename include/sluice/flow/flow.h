@@ -17,6 +17,7 @@
 #include "sluice/base/rng.h"
 #include "sluice/flow/message.h"
 #include "sluice/flow/outcome.h"
+#include "sluice/limit/breaker.h"
 #include "sluice/limit/concurrency.h"
 #include "sluice/limit/limit.h"
 
@@ -41,7 +42,7 @@ struct flow_ops {
     /* Tell the queue. how: ACK, DEAD_LETTER or RELEASE. Completion: flow_settled, in which the flow
      * frees the message (ops->message_done). Comes again after a settlement that failed. */
     void (*settle)(void *context, struct message *message, enum settle how, int64_t delay_ns);
-    /* Make the lease end message->visibility_ns from now; completion: flow_extended, exactly once.
+    /* Make the lease end message->extension_ns from now; completion: flow_extended, exactly once.
      * The message is not settled (and not freed) while it is outstanding. */
     void (*extend)(void *context, struct message *message);
     /* The flow is about to free this struct: free strings and source_data. message->settled: it was
@@ -50,13 +51,20 @@ struct flow_ops {
     void (*message_done)(void *context, struct message *message);
     /* Asked once, when the message was received. NULL: message->tenant, and no keys. */
     void (*keys)(void *context, const struct message *message, struct message_keys *ret);
+    /* The state of the target's breaker changed: to be told and counted; no call back into the
+     * flow but to read. */
+    void (*breaker)(void *context, struct target *target);
 };
 
 struct retry_config {      /* terms of Google Cloud Tasks */
     uint32_t max_attempts; /* counted attempts before dead_letter; 0: no bound */
+    int64_t
+        max_retry_duration_ns; /* since the first attempt; 0: no bound. The first bound ends it */
     int64_t min_backoff_ns, max_backoff_ns;
     uint32_t max_doublings;
 };
+/* Upper end of the k-th wait (k from 0): min·2^k, after max_doublings linear, at most max. */
+int64_t retry_backoff_bound_ns(const struct retry_config *retry, uint32_t k);
 
 struct target_config {
     const char *name;
@@ -64,6 +72,8 @@ struct target_config {
     int64_t timeout_ns; /* of one attempt: no call starts with less lease left */
     int64_t abort_hold_ns;
     bool unclean_start;
+    struct breaker_config breaker; /* zeroed: none */
+    void *user;                    /* of the ops' owner */
 };
 
 #define ROUTE_PRIORITY_MAX 9u
@@ -106,16 +116,20 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
 /* The last byte of the request was acknowledged at that time (clock read after the ioctl). */
 void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns now);
 void flow_attempt_ended(struct message *message, const struct attempt_result *result, mono_ns now);
-/* error 0: settled, the message is freed. Else settling is tried again with backoff while the lease
- * lasts; ERR_UNSUPPORTED: there is no dead-letter queue (any more), a release takes its place. */
+/* error 0: settled, the message is freed. ERR_NOT_FOUND: it was no longer ours to settle, freed as
+ * LOST. Else settling is tried again with backoff while the lease lasts; ERR_UNSUPPORTED: there is
+ * no dead-letter queue (any more), a release takes its place. */
 void flow_settled(struct message *message, int error, mono_ns now);
-/* lease_until: new end; error != 0: extension failed (a lost lease is noticed by the pump). */
+/* lease_until: new end. ERR_NOT_FOUND: the handle is stale or has expired, the message is another
+ * receiver's: it is forgotten now, and not called. Any other error: tried again while it lasts. */
 void flow_extended(struct message *message, int error, mono_ns lease_until, mono_ns now);
 /* The target cannot be called at all now (its name does not resolve) / can again. */
 void flow_target_available(struct target *target, bool available);
 /* The source may have messages now (something was sent): a receive that found nothing need not
  * wait. */
 void flow_source_hint(struct route *route);
+/* The source has no room for the receive it was asked for: what waits longest goes back to it. */
+void flow_source_full(struct route *route);
 
 /* ---- control ---- */
 void flow_route_pause(struct route *route, bool paused);
@@ -139,7 +153,8 @@ struct route_stats {
     enum limit_reason blocked_by; /* of the first ready message; NONE when nothing waits */
     int64_t throttle_wait_ns[LIMIT_REASON__COUNT];
     uint64_t started, received, retries, settled[SETTLE__COUNT], outcomes[OUTCOME__COUNT];
-    uint64_t leases_lost;
+    uint64_t leases_lost; /* noticed by time, by a failed extension, or by a failed settlement */
+    uint64_t waits_handed_back; /* a wait too long for the lease, or too many of them */
 };
 void flow_route_stats(const struct route *route, struct route_stats *ret);
 struct route *flow_route_find(const struct flow *flow, const char *name); /* NULL: none */
@@ -148,6 +163,8 @@ const struct route_config *flow_route_config(const struct route *route);
 /* An answer asked for no call of this route before; a time that has passed: none does. */
 mono_ns flow_route_gated_until(const struct route *route);
 struct concurrency *flow_target_concurrency(struct target *target);
+const struct breaker *flow_target_breaker(const struct target *target);
+const struct target_config *flow_target_config(const struct target *target);
 /* Asserts I4 (each list's members have its state, the sum is the number held) and I2. */
 void flow_check_invariants(const struct flow *flow);
 

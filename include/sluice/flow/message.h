@@ -89,14 +89,17 @@ struct message {
     wall_ms sent_at; /* SentTimestamp */
     mono_ns received_at;
     mono_ns lease_until;   /* ours until then; MONO_NEVER when the source needs no extension */
-    int64_t visibility_ns; /* length of one extension; 0 with MONO_NEVER */
+    mono_ns lease_cap;     /* no extension reaches beyond; MONO_NEVER when the source sets no end */
+    int64_t visibility_ns; /* what one receive or extension lasts; 0 with MONO_NEVER */
+    int64_t extension_ns;  /* of ops->extend: the lease is to end that long from now */
     mono_ns expires_at; /* its queue deletes it soon after, held or not; MONO_NEVER: it does not */
     void *source_data;  /* private to the source (receipt handle …), freed by it at settle */
     void *user;         /* of the ops' owner, freed by it in ops->message_done */
     uint32_t receive_count;
     enum message_state state;
     /* history here */
-    uint32_t attempts; /* counted attempts: those that reached the API and are no throttle */
+    uint32_t attempts; /* counted attempts: those that reached the API, are no throttle, and did not
+                          fail because the target as a whole does */
     uint32_t calls;    /* all attempts started */
     mono_ns
         first_attempt_at; /* MONO_NEVER: none yet; kept over a restart, so also before its start */
@@ -122,6 +125,10 @@ struct message {
     bool extending;              /* ops->extend is outstanding */
     bool lease_wait;             /* BUFFERED until its lease is long enough for a call */
     bool lease_lost;             /* the lease ran out meanwhile */
+    bool repeats;                /* its next call repeats a failed one: takes of the retry budget */
+    uint32_t breaker_generation; /* of the target's breaker when its attempt started */
+    struct list_node parked;     /* WAITING for the retry budget of its target */
+    mono_ns parked_at;
     struct group *group_state;   /* of its group while it is of one */
     struct list_node group_node; /* behind the active one of its group */
     struct lane *lane;           /* of its tenant and keys */

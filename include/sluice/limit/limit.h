@@ -78,7 +78,9 @@ struct limit_config {
     XX(PAUSED, "paused")                       /* the route is paused */                           \
     XX(KEY, "key")                 /* a limit by key: of the message's key */        \
     XX(KEYS_FULL, "keys_full")     /* no room for one more key of a limit by key */ \
-    XX(UNAVAILABLE, "unavailable") /* the target cannot be called: its name does not resolve */
+    XX(UNAVAILABLE, "unavailable")   /* the target cannot be called: its name does not resolve */  \
+    XX(BREAKER, "breaker")           /* the target fails, or has just come back */                 \
+    XX(RETRY_BUDGET, "retry_budget") /* too many calls would repeat failed ones */
 
 enum limit_reason {
 #define XX(name, text) LIMIT_REASON_##name,

@@ -31,6 +31,8 @@ enum sim_outage_kind {
     SIM_BLACK_HOLE, /* requests are written and never arrive; the call times out */
     SIM_STATUS,     /* answers `status` after status_latency */
     SIM_UNRESOLVED, /* its name does not resolve: sluice knows and does not call */
+    SIM_SLOW,       /* its work takes `slower` times as long */
+    SIM_UNANSWERED, /* it works, and the answer never comes */
 };
 
 struct sim_outage {
@@ -38,14 +40,24 @@ struct sim_outage {
     enum sim_outage_kind kind;
     int status;
     int64_t retry_after_ns; /* of a status; 0: no header */
+    double share;           /* of the calls, of a status and of what is unanswered; 0: all */
+    uint32_t slower;
 };
 
-#define SIM_OUTAGES_MAX 8
-#define SIM_STALLS_MAX  8
+/* What goes wrong with a queue between two times, by the share of its operations. */
+struct sim_queue_fault {
+    mono_ns from, until;
+    double fail_share; /* not done */
+    double lost_share; /* settlements: done, but reported as failed */
+};
+
+#define SIM_OUTAGES_MAX 64 /* where several are at once, the first of the list */
+#define SIM_STALLS_MAX  64
 
 struct sim_target_config {
     uint32_t concurrency;
     int64_t timeout_ns, abort_hold_ns;
+    struct breaker_config breaker;     /* zeroed: none */
     struct sim_latency latency;        /* the API's work, a success */
     struct sim_latency request_delay;  /* until the last byte is at the host */
     struct sim_latency ack_delay;      /* from there until its acknowledgement is seen */
@@ -67,12 +79,15 @@ struct sim_target_config {
 
 struct sim_queue_config {
     uint32_t backlog;     /* there at the start */
+    uint32_t poison;      /* the first so many messages: the target always answers fail_status */
     bool endless;         /* never empty: saturated demand */
     uint32_t burst_count; /* messages of a burst; every burst_every_ns, bursts times */
     uint32_t bursts;
     int64_t burst_every_ns;
     double arrivals_per_second; /* a Poisson stream as well */
+    mono_ns arrivals_until;     /* 0: it does not end */
     int64_t visibility_ns;      /* 0: held without a lease, as by the embedded queue */
+    int64_t lease_cap_ns;       /* of a lease from its receipt; 0: twelve hours */
     uint32_t receive_max;       /* messages of one receive; 0: as many as asked for */
     uint32_t max_receives;      /* then to the dead-letter queue by the queue itself; 0: never */
     int64_t poll_ns;            /* an empty receive answers after this; 0: 20 s */
@@ -83,6 +98,10 @@ struct sim_queue_config {
     double receive_fail_share, settle_fail_share, extend_fail_share;
     double settle_lost_share; /* done, but reported as failed */
     double duplicate_share;   /* delivered once more although it is held */
+    double refused_share;     /* of the messages: always answered 400 */
+    double failing_share;     /* of the messages: always answered 500 */
+    struct sim_queue_fault faults[SIM_OUTAGES_MAX];
+    uint32_t fault_count;
 };
 
 struct sim_route_config {
@@ -131,11 +150,18 @@ void sim_limit_report(const struct sim *sim, uint32_t limit, struct sim_limit_re
 
 struct sim_target_report {
     uint64_t calls;          /* started by sluice */
+    uint64_t first_calls;    /* of them the first of a receipt */
+    uint64_t forced_calls;   /* retries after an answer that never came to work that was done */
+    uint64_t gates;          /* Retry-After of a 429 or 503 that sluice has seen */
+    uint64_t gated_calls;    /* started before the end of one, by the process that has seen it */
     uint64_t arrivals;       /* of them at the host */
     uint64_t rejected;       /* 429 of its own log */
     uint32_t in_flight_peak; /* calls running, as sluice sees it */
     uint32_t work_peak;      /* requests the API worked at, also for callers that gave up */
     mono_ns last_success;
+    uint64_t opened;        /* times its breaker opened, over all processes */
+    uint64_t calls_open;    /* started while it was open: none */
+    uint64_t received_open; /* messages asked for while it was open: none */
 };
 void sim_target_report(const struct sim *sim, uint32_t target, struct sim_target_report *ret);
 
@@ -145,7 +171,9 @@ struct sim_queue_report {
     uint64_t repeated;         /* messages done more than once: the extra times */
     uint64_t acked;            /* deleted */
     uint64_t lost;             /* deleted although the API never did them (I3: none) */
+    uint64_t scripted;         /* of them never to succeed, by the script */
     uint64_t dead;             /* in the dead-letter queue, by sluice */
+    uint64_t dead_unscripted;  /* of them messages that could have succeeded */
     uint64_t dead_by_receives; /* in the dead-letter queue, by the queue's max_receives */
     uint64_t left;             /* still there: visible, hidden or held */
     uint64_t receives;         /* requests */

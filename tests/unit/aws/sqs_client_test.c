@@ -179,6 +179,7 @@ static void on_done(void *context, const struct sqs_client_answer *answer, mono_
     w->done_count++;
     w->error = answer->error;
     w->sqs = answer->sqs;
+    assert_true(answer->error == 0 || answer->reason[0] != '\0');
     w->transient = answer->transient;
     w->has_output = answer->output != NULL;
     w->message_count = 0;
@@ -266,12 +267,14 @@ static void messages_are_received(void **state)
                  "\"5d41402abc4b2a76b9719d911017c592\",\"Body\":\"hello\","
                  "\"MD5OfMessageAttributes\":\"da1b33cc3cbfe8b1630921e78e6b9880\","
                  "\"MessageAttributes\":{\"color\":{\"DataType\":\"String\",\"StringValue\":"
-                 "\"blue\"}}},{\"Body\":\"x\"}]}"},
+                 "\"blue\"}}},{\"MessageId\":\"n\",\"ReceiptHandle\":\"i\",\"Body\":\"x\"}]}"},
         {.status = 200,
-         .body = "{\"Messages\":[{\"MD5OfBody\":\"5d41402abc4b2a76b9719d911017c592\",\"Body\":"
+         .body = "{\"Messages\":[{\"MessageId\":\"m\",\"ReceiptHandle\":\"h\",\"MD5OfBody\":"
+                 "\"5d41402abc4b2a76b9719d911017c592\",\"Body\":"
                  "\"hallo\"}]}"},
         {.status = 200,
-         .body = "{\"Messages\":[{\"Body\":\"b\",\"MD5OfMessageAttributes\":"
+         .body = "{\"Messages\":[{\"MessageId\":\"m\",\"ReceiptHandle\":\"h\",\"Body\":\"b\","
+                 "\"MD5OfMessageAttributes\":"
                  "\"da1b33cc3cbfe8b1630921e78e6b9880\",\"MessageAttributes\":{\"color\":{"
                  "\"DataType\":\"String\",\"StringValue\":\"red\"}}}]}"},
     };
@@ -293,6 +296,33 @@ static void messages_are_received(void **state)
     assert_int_equal(w.error, ERR_CORRUPT);
     call(&w, SQS_RECEIVE_MESSAGE, &in, on_received);
     assert_int_equal(w.error, ERR_CORRUPT);
+    world_done(&w);
+}
+
+static void unusable_messages_are_refused(void **state)
+{
+    (void)state;
+    struct world w;
+    static const char *const messages[] = {
+        "{}",
+        "{\"MessageId\":\"m\",\"Body\":\"b\"}",
+        "{\"MessageId\":\"m\",\"ReceiptHandle\":\"h\"}",
+        "{\"ReceiptHandle\":\"h\",\"Body\":\"b\"}",
+        "{\"MessageId\":\"m\\r\\nEvil: 1\",\"ReceiptHandle\":\"h\",\"Body\":\"b\"}",
+        "{\"MessageId\":\"m\\u00fc\",\"ReceiptHandle\":\"h\",\"Body\":\"b\"}",
+    };
+    const struct sqs_receive_in in = {.queue_url = STR("jobs")};
+    world_init(&w, STR_NONE);
+    for (size_t i = 0; i < SL_COUNT(messages); i++) {
+        char body[256];
+        (void)snprintf(body, sizeof(body), "{\"Messages\":[%s]}", messages[i]);
+        const struct answer answer = {.status = 200, .body = body};
+        script(&w, &answer, 1);
+        call(&w, SQS_RECEIVE_MESSAGE, &in, on_received);
+        assert_int_equal(w.error, ERR_PROTOCOL);
+        assert_string_equal(w.sqs.message,
+                            "a message without a usable id, a receipt handle or a body");
+    }
     world_done(&w);
 }
 
@@ -390,7 +420,9 @@ static void errors_are_understood(void **state)
     script(&w, &broken, 1);
     call(&w, SQS_RECEIVE_MESSAGE, &in, on_received);
     assert_int_equal(w.error, ERR_PROTOCOL);
-    assert_int_equal(w.sqs.code, SQS_ERROR_MALFORMED_INPUT);
+    assert_int_equal(w.sqs.code, SQS_OK); /* SQS did not say so */
+    assert_string_equal(w.sqs.message, "the answer is not valid JSON: line 1, column 1: expected a "
+                                       "value, found '<'");
     assert_true(w.transient);
     world_done(&w);
 }
@@ -577,6 +609,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_signed),
         cmocka_unit_test(messages_are_received),
+        cmocka_unit_test(unusable_messages_are_refused),
         cmocka_unit_test(sent_bodies_are_checked),
         cmocka_unit_test(errors_are_understood),
         cmocka_unit_test(a_wrong_clock_is_corrected),

@@ -312,6 +312,34 @@ static void test_held_messages_come_back_in_order(void **state)
     receive_is(kit, 10, "a1 a2");
 }
 
+/* Handed back by a route with a delay: the group stays locked until it is over, those behind it are
+ * not received before it, and no receive of them counts. */
+static void test_a_delayed_head_locks_its_group(void **state)
+{
+    struct kit *kit = *state;
+    send_to(kit, "a", "a1", NULL);
+    send_to(kit, "a", "a2", NULL);
+    send_to(kit, "b", "b1", NULL);
+    struct store_hold hold = kit_hold(kit, QUEUE, 2);
+    assert_int_equal(hold.count, 2);
+    for (int i = 1; i >= 0; i--) {
+        struct store_settle back = {.queue = STR(QUEUE),
+                                    .row_id = hold.messages[i].row_id,
+                                    .how = STORE_SETTLE_RELEASE,
+                                    .delay_ms = i == 0 ? 10000 : 0,
+                                    .uncount = true};
+        assert_int_equal(kit_settle(kit, back), 0);
+    }
+    receive_is(kit, 10, "b1");
+    kit->now_ms += 9999;
+    receive_is(kit, 10, "");
+    kit->now_ms += 1;
+    hold = kit_hold(kit, QUEUE, 10);
+    assert_int_equal(hold.count, 2);
+    assert_int_equal(hold.messages[0].receive_count, 1);
+    assert_int_equal(hold.messages[1].receive_count, 1);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, kit_teardown)
@@ -328,6 +356,7 @@ int main(void)
         T(dead_letters_keep_group_and_order),
         T(a_delay_is_the_queues),
         T(held_messages_come_back_in_order),
+        T(a_delayed_head_locks_its_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,22 @@
 
 #define VECTORS TEST_SOURCE_DIR "/vectors/config/"
 
+/* Stands for the app, which is not linked here: what --connect hands on. */
+static struct {
+    uint32_t calls;
+    const char *data_dir;
+    int code;
+} connecting;
+
+int app_check_connect(const struct settings *settings, const char *filename, const char *data_dir)
+{
+    assert_non_null(settings);
+    assert_non_null(filename);
+    connecting.calls++;
+    connecting.data_dir = data_dir;
+    return connecting.code;
+}
+
 struct ending {
     int code;
     char out[8192], err[8192];
@@ -120,6 +136,30 @@ static void test_usage(void **state)
     assert_non_null(strstr(end.out, "usage: sluice check"));
 }
 
+static void test_connect(void **state)
+{
+    (void)state;
+    struct ending end;
+    check(&end, "--connect", VECTORS "good/design.json", NULL);
+    assert_int_equal(end.code, 0);
+    assert_int_equal(connecting.calls, 1);
+    assert_null(connecting.data_dir);
+    assert_non_null(strstr(end.out, "design.json: good"));
+    connecting.code = 3;
+    check(&end, "--connect", VECTORS "good/design.json", "--data-dir=/x");
+    assert_int_equal(end.code, 3);
+    assert_int_equal(connecting.calls, 2);
+    assert_string_equal(end.out, "");
+    /* What is wrong already is not connected; what makes no sense together is said. */
+    check(&end, "--connect", VECTORS "bad/many-errors.json", NULL);
+    assert_int_equal(end.code, 3);
+    check(&end, VECTORS "good/design.json", "--connect", "--print");
+    assert_int_equal(end.code, 2);
+    check(&end, VECTORS "good/design.json", "--data-dir=/x", NULL);
+    assert_int_equal(end.code, 2);
+    assert_int_equal(connecting.calls, 2);
+}
+
 static void test_warnings(void **state)
 {
     (void)state;
@@ -144,9 +184,10 @@ static void test_example(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),     cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_tls),      cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_warnings), cmocka_unit_test(test_example),
+        cmocka_unit_test(test_good),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_tls),     cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_connect), cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_example),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -211,6 +211,10 @@ static void test_design_example(void **state)
     assert_true(route->retry.min_backoff_ns == NS_PER_S);
     assert_true(route->retry.max_backoff_ns == 120 * NS_PER_S);
     assert_int_equal(route->retry.max_doublings, 16);
+    assert_true(route->retry.max_retry_duration_ns == 0);
+    assert_true(target->breaker.enabled);
+    assert_int_equal(target->breaker.failure_percent, 50);
+    assert_true(target->breaker.max_open_ns == 60 * NS_PER_S);
     assert_true(route->visibility_ns == 60 * NS_PER_S);
     settings_free(s);
 }
@@ -253,6 +257,9 @@ static void test_resolved(void **state)
     assert_int_equal(s->routes.items[0].priority, 9);
     assert_true(s->routes.items[0].paused);
     assert_int_equal(s->routes.items[0].retry.max_attempts, 0);
+    assert_true(s->routes.items[0].retry.max_retry_duration_ns == 3600 * NS_PER_S);
+    assert_false(s->targets.items[0].breaker.enabled);
+    assert_true(s->targets.items[0].breaker.max_open_ns == 300 * NS_PER_S);
     assert_int_equal(s->routes.items[1].queue_index, SETTINGS_NONE);
     assert_true(s->routes.items[1].visibility_ns == 120 * NS_PER_S);
     assert_int_equal(s->routes.items[1].limits.count, 1); /* "second", not ["second"] */

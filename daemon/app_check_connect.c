@@ -1,0 +1,368 @@
+/* `sluice check --connect`: asks the queues, knocks at the targets, and says what the settings and
+ * what was found mean together. */
+#include "sluice/app.h"
+
+#include "settings_advice.h"
+#include "settings_check.h"
+
+#include "sluice/aws/credentials.h"
+#include "sluice/aws/sqs_client.h"
+#include "sluice/base/json.h"
+#include "sluice/cli/admin_client.h"
+#include "sluice/cli/check.h"
+#include "sluice/net/probe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CALL_TIMEOUT_NS  (10 * NS_PER_S)
+#define ANSWER_MAX_BYTES ((size_t)1 << 20)
+#define REPORT_MAX_BYTES ((size_t)4 << 20)
+
+struct ask { /* of one route's queue */
+    struct connect *connect;
+    const struct route_settings *route;
+    struct advice_queue queue;
+    bool known;
+    struct sqs_client *client;
+    struct str names[1];
+    struct sqs_get_queue_attributes_in input;
+};
+
+struct connect {
+    const struct settings *settings;
+    const char *data_dir;
+    struct error_list errors, warnings;
+    struct buf report;
+    struct ask *asks; /* a route each */
+    /* SQS */
+    struct loop *loop;
+    struct http_client *http;
+    struct credentials *credentials;
+    uint32_t running;
+    /* the daemon on the data directory */
+    bool daemon_runs;
+    struct json status;
+};
+
+#define TELL(connect, where, code, ...)                                                            \
+    (void)error_list_add(&(connect)->errors, (code), (where), __VA_ARGS__)
+
+/* ---- Amazon SQS ---- */
+
+static const char *credentials_text(const struct connect *c)
+{
+    return c->credentials != NULL ? c->credentials->source : "none found";
+}
+
+/* What a person can do about it; what SQS said comes behind. */
+static void tell_refusal(struct connect *c, const char *where, const struct sqs_error *e)
+{
+    switch (e->code) {
+    case SQS_ERROR_QUEUE_DOES_NOT_EXIST:
+    case SQS_ERROR_INVALID_ADDRESS:
+        TELL(c, where, ERR_NOT_FOUND,
+             "there is no such queue, or these credentials may not see it; check its name, account "
+             "and region (%s)",
+             e->message);
+        return;
+    case SQS_ERROR_ACCESS_DENIED:
+        TELL(c, where, ERR_DENIED,
+             "the credentials (%s) may not read the queue; allow sqs:GetQueueAttributes, "
+             "ReceiveMessage, DeleteMessage and ChangeMessageVisibility (%s)",
+             credentials_text(c), e->message);
+        return;
+    case SQS_ERROR_UNRECOGNIZED_CLIENT:
+    case SQS_ERROR_INVALID_SECURITY:
+        TELL(c, where, ERR_DENIED,
+             "the access key is not known there; check the credentials (%s) (%s)",
+             credentials_text(c), e->message);
+        return;
+    case SQS_ERROR_INVALID_SIGNATURE:
+    case SQS_ERROR_INCOMPLETE_SIGNATURE:
+        TELL(c, where, ERR_DENIED,
+             "the signature is refused: the secret key (%s) or the region (aws.region, AWS_REGION) "
+             "is wrong (%s)",
+             credentials_text(c), e->message);
+        return;
+    default:
+        TELL(c, where, ERR_PROTOCOL, "SQS refuses (credentials: %s): %s", credentials_text(c),
+             e->message);
+    }
+}
+
+static void tell_transport(struct connect *c, const char *where, int error)
+{
+    TELL(c, where, error, "the queue cannot be asked: %s; check the URL%s", err_text(error),
+         c->settings->aws.endpoint != NULL ? " and aws.endpoint" : "");
+}
+
+static void stop_when_done(struct connect *c)
+{
+    if (c->running == 0) {
+        http_client_close(c->http);
+        loop_stop(c->loop);
+    }
+}
+
+static void on_attributes(void *context, const struct sqs_client_answer *answer, mono_ns now)
+{
+    struct ask *ask = context;
+    struct connect *c = ask->connect;
+    const struct place where = place("routes", ask->route->name, "queue");
+    const struct sqs_get_queue_attributes_out *out = answer->output;
+
+    (void)now;
+    if (answer->error == ERR_PROTOCOL && answer->sqs.code != SQS_OK) {
+        tell_refusal(c, where.text, &answer->sqs);
+    } else if (answer->error != 0 || out == NULL) {
+        tell_transport(c, where.text, answer->error != 0 ? answer->error : ERR_PROTOCOL);
+    } else {
+        ask->queue = (struct advice_queue){.counted = true, .oldest_age_s = -1};
+        for (uint32_t i = 0; i < out->attributes.count; i++) {
+            advice_queue_attribute(&ask->queue, out->attributes.items[i].name,
+                                   out->attributes.items[i].value);
+        }
+        ask->known = true;
+    }
+    c->running--;
+    stop_when_done(c);
+}
+
+static int load_credentials(struct connect *c, const char *queue_url, struct error *e)
+{
+    int error = c->credentials != NULL ? 0 : credentials_load(&c->credentials, e);
+
+    /* As `sluice run`: a server on plain http may do without. */
+    return error == ERR_NOT_FOUND && str_starts_with(str_from(queue_url), STR("http://")) ? 0
+                                                                                          : error;
+}
+
+static void ask_sqs(struct connect *c, struct ask *ask)
+{
+    struct sqs_client_config config = {.loop = c->loop,
+                                       .http = c->http,
+                                       .queue_url = ask->route->queue,
+                                       .region = c->settings->aws.region,
+                                       .endpoint = c->settings->aws.endpoint};
+    struct sqs_client_call *call;
+    struct error e = {0};
+    int error = load_credentials(c, ask->route->queue, &e);
+
+    config.credentials = c->credentials;
+    if (error == 0) {
+        error = sqs_client_new(&config, &ask->client, &e);
+    }
+    if (error != 0) {
+        TELL(c, place("routes", ask->route->name, "queue").text, error, "%s", e.text);
+        return;
+    }
+    ask->names[0] = STR("All");
+    ask->input = (struct sqs_get_queue_attributes_in){.queue_url = str_from(ask->route->queue),
+                                                      .names = {ask->names, 1, true}};
+    error = sqs_client_call(ask->client, SQS_GET_QUEUE_ATTRIBUTES, &ask->input, CALL_TIMEOUT_NS,
+                            on_attributes, ask, &call);
+    SL_ASSERT(error == 0);
+    c->running++;
+}
+
+static bool is_sqs(const struct route_settings *route)
+{
+    return route->queue_index == SETTINGS_NONE;
+}
+
+static void ask_all_sqs(struct connect *c)
+{
+    c->loop = loop_new();
+    c->http = http_client_new(c->loop,
+                              &(struct http_client_config){.response_max_bytes = ANSWER_MAX_BYTES,
+                                                           .user_agent = "sluice/" SLUICE_VERSION});
+    for (uint32_t i = 0; i < c->settings->routes.count; i++) {
+        if (is_sqs(&c->settings->routes.items[i])) {
+            ask_sqs(c, &c->asks[i]);
+        }
+    }
+    stop_when_done(c);
+    (void)loop_run(c->loop); /* a short-lived process: nothing to do about a leak here */
+    for (uint32_t i = 0; i < c->settings->routes.count; i++) {
+        sqs_client_free(c->asks[i].client);
+    }
+    loop_free(c->loop);
+}
+
+/* ---- embedded queues ---- */
+
+/* The daemon's answer, parsed; false, with *e, when none runs or it says no. */
+static bool ask_daemon(const struct connect *c, const char *method, const char *path,
+                       const char *sqs_target, struct str body, struct json *ret, struct error *e)
+{
+    const struct admin_question question = {.data_dir = c->data_dir,
+                                            .method = method,
+                                            .path = path,
+                                            .sqs_target = sqs_target,
+                                            .body = body};
+    struct buf out;
+    int status = 0;
+
+    buf_init(&out, ADMIN_ANSWER_MAX_BYTES);
+    bool good = admin_client_call(&question, &status, &out, e) == 0 && status == 200 &&
+                json_parse(ret, buf_str(&out), JSON_STRICT, NULL) == 0;
+    buf_done(&out);
+    return good;
+}
+
+static int64_t oldest_age_s(const struct connect *c, const char *queue)
+{
+    const struct json_value *q = json_first(json_get(c->status.root, "queues"));
+
+    while (q != NULL && !str_equal(json_string(json_get(q, "name")), str_from(queue))) {
+        q = json_next(q);
+    }
+    const struct json_value *age = json_get(q, "oldest_age_seconds");
+    return age == NULL ? -1 : (int64_t)json_number(age);
+}
+
+static void ask_embedded(struct connect *c, struct ask *ask)
+{
+    struct json answer;
+    struct buf body;
+    struct json_writer w;
+    struct error e = {0};
+
+    advice_queue_of_settings(c->settings, ask->route->queue_index, &ask->queue);
+    ask->known = true;
+    if (!c->daemon_runs) {
+        return;
+    }
+    buf_init(&body, 1024);
+    json_writer_init(&w, &body);
+    json_object_begin(&w);
+    json_member_str(&w, "QueueUrl", str_from(ask->route->queue));
+    json_key_write(&w, STR("AttributeNames"));
+    json_write_raw(&w, STR("[\"All\"]"));
+    json_object_end(&w);
+    if (ask_daemon(c, "POST", "/", "AmazonSQS.GetQueueAttributes", buf_str(&body), &answer, &e)) {
+        const struct json_value *item = json_first(json_get(answer.root, "Attributes"));
+        ask->queue = (struct advice_queue){.counted = true};
+        for (; item != NULL; item = json_next(item)) {
+            advice_queue_attribute(&ask->queue, json_key(item), json_string(item));
+        }
+        ask->queue.oldest_age_s = oldest_age_s(c, ask->route->queue);
+        json_done(&answer);
+    } else {
+        buf_addf(&c->report, "queue %s: the daemon does not have it yet; as declared\n",
+                 ask->route->queue);
+    }
+    buf_done(&body);
+}
+
+static void ask_all_embedded(struct connect *c)
+{
+    struct error e = {0};
+    bool any = false;
+
+    for (uint32_t i = 0; i < c->settings->routes.count; i++) {
+        any = any || !is_sqs(&c->settings->routes.items[i]);
+    }
+    if (!any) {
+        return;
+    }
+    c->daemon_runs = ask_daemon(c, "GET", "/v1/status", NULL, STR_NONE, &c->status, &e);
+    if (!c->daemon_runs) {
+        buf_addf(&c->report, "embedded queues as declared, without counts: %s\n",
+                 e.text[0] != '\0' ? e.text : "the daemon's answer cannot be read");
+    }
+    for (uint32_t i = 0; i < c->settings->routes.count; i++) {
+        if (!is_sqs(&c->settings->routes.items[i])) {
+            ask_embedded(c, &c->asks[i]);
+        }
+    }
+    if (c->daemon_runs) {
+        json_done(&c->status);
+    }
+}
+
+/* ---- targets ---- */
+
+/* hold: "arrival" proves arrival at whoever ends TCP; who that is, no connection tells. */
+static bool trusts_arrival(const struct settings *s, uint32_t target)
+{
+    for (uint32_t i = 0; i < s->routes.count; i++) {
+        const struct route_settings *r = &s->routes.items[i];
+        for (uint32_t j = 0; r->target_index == target && j < r->limits.count; j++) {
+            if (s->limits.items[r->limit_index[j]].hold == LIMIT_HOLD_ARRIVAL) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void knock(struct connect *c, uint32_t index)
+{
+    const struct target_settings *t = &c->settings->targets.items[index];
+    struct probe probe;
+
+    probe_connect(t->url, t->connect_timeout_ns, &probe);
+    if (probe.error != 0) {
+        TELL(c, place("targets", t->name, "url").text, probe.error,
+             "the target cannot be reached (%s): %s", err_text(probe.error), probe.detail);
+        return;
+    }
+    buf_addf(&c->report, "target %s: %s accepts connections%s, in %.3g ms; no request was sent\n",
+             t->name, probe.address,
+             str_starts_with(str_from(t->url), STR("https:")) ? " and its certificate is good" : "",
+             (double)probe.connect_ns / 1e6);
+    if (!probe.is_loopback && trusts_arrival(c->settings, index)) {
+        buf_adds(&c->report,
+                 "  hold \"arrival\" is exact at that address; a proxy or balancer there can only "
+                 "be seen in a\n  response (Via): then use hold \"response\"\n");
+    }
+}
+
+/* ---- all of it ---- */
+
+static int finish(struct connect *c, const char *filename)
+{
+    uint32_t count = c->errors.count + c->errors.dropped;
+
+    (void)fputs(buf_str(&c->report).ptr, stdout);
+    (void)fflush(stdout);
+    cli_print_errors(stderr, "warning: ", filename, &c->warnings);
+    cli_print_errors(stderr, "", filename, &c->errors);
+    if (count > 0) {
+        (void)fprintf(stderr, "%s: refused: %u error%s\n", filename, count, count == 1 ? "" : "s");
+    }
+    return count > 0 ? EXIT_CODE_REFUSED : EXIT_CODE_DONE;
+}
+
+int app_check_connect(const struct settings *settings, const char *filename, const char *data_dir)
+{
+    struct connect c = {.settings = settings,
+                        .data_dir = data_dir != NULL ? data_dir : settings->data_dir};
+    int code;
+
+    buf_init(&c.report, REPORT_MAX_BYTES);
+    c.asks = MEM_NEW_ARRAY(settings->routes.count + 1, struct ask);
+    for (uint32_t i = 0; i < settings->routes.count; i++) {
+        c.asks[i].connect = &c;
+        c.asks[i].route = &settings->routes.items[i];
+    }
+    for (uint32_t i = 0; i < settings->targets.count; i++) {
+        knock(&c, i);
+    }
+    ask_all_embedded(&c);
+    ask_all_sqs(&c);
+    for (uint32_t i = 0; i < settings->routes.count; i++) {
+        if (c.asks[i].known) {
+            advice_route(settings, i, &c.asks[i].queue, &c.report, &c.warnings);
+        }
+    }
+    code = finish(&c, filename);
+    credentials_free(c.credentials);
+    error_list_free(&c.errors);
+    error_list_free(&c.warnings);
+    buf_done(&c.report);
+    free(c.asks);
+    return code;
+}
