@@ -55,7 +55,8 @@ static void check_key(struct check *check, struct limit_settings *limit)
     }
     if (permits > 0 && permits > LIMIT_KEYED_PERMITS_MAX / limit->keys_max) {
         FAIL(check, max.text,
-             "found %u keys of %u permits each; allowed: at most %u permits in all, so up to %u keys",
+             "found %u keys of %u permits each; allowed: at most %u permits in all, so up to %u "
+             "keys",
              limit->keys_max, permits, LIMIT_KEYED_PERMITS_MAX, LIMIT_KEYED_PERMITS_MAX / permits);
     }
 }

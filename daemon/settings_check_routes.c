@@ -177,8 +177,8 @@ static void resolve_tenant(struct check *check, struct route_settings *route)
     const char *problem = NULL;
     if (route->tenant != NULL &&
         message_key_parse(str_from(route->tenant), &route->parsed_tenant, &problem) != 0) {
-        FAIL(check, place("routes", route->name, "tenant").text,
-             "found \"%.80s\": %s; allowed: %s", route->tenant, problem, MESSAGE_KEY_FORMS);
+        FAIL(check, place("routes", route->name, "tenant").text, "found \"%.80s\": %s; allowed: %s",
+             route->tenant, problem, MESSAGE_KEY_FORMS);
     }
 }
 

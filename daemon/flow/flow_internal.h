@@ -102,6 +102,7 @@ struct route {
     int64_t throttle_wait_ns[LIMIT_REASON__COUNT];
     /* sharing: see share.c */
     bool contends;          /* has ready messages, and nothing of its own says no */
+    mono_ns contended_at;   /* the last time it did */
     const void *waits_for;  /* the limit or target that did; NULL: none, as far as it is known */
     int64_t service;        /* permits taken, divided by its share */
     int64_t stride;         /* what a call adds to it */
@@ -256,11 +257,12 @@ static inline uint32_t route_ready_count(const struct route *route)
 void share_init(struct route *route);
 void share_done(struct route *route);
 /* Whether it waits for what it shares, as of now. */
-void share_contend(struct route *route, bool contends);
+void share_contend(struct route *route, bool contends, mono_ns now);
 /* A call of the route started. */
 void share_charge(struct route *route);
 /* Permits of the limit that the route can expect to get within the horizon. */
-double share_expect(const struct route *route, struct limit *limit, int64_t horizon_ns, mono_ns now);
+double share_expect(const struct route *route, struct limit *limit, int64_t horizon_ns,
+                    mono_ns now);
 
 /* ---- route.c ---- */
 /* What concerns this route alone, and leaves all that it shares to the others. */

@@ -25,8 +25,8 @@
 struct tenant {
     struct list_node idle; /* without a lane, but not forgotten: lanes.idle, the latest last */
     struct str name;       /* owned */
-    int64_t last;    /* round of the last turn it was given */
-    uint32_t active; /* lanes that wait for a turn */
+    int64_t last;          /* round of the last turn it was given */
+    uint32_t active;       /* lanes that wait for a turn */
     uint32_t lanes;
 };
 
@@ -469,7 +469,8 @@ void lane_shed(struct lane *lane, mono_ns now)
     while (lane->state == LANE_PARKED) {
         /* The last one that came; one of a group keeps its place in it. */
         struct message *message = LIST_ENTRY(lane->ready.head.prev, struct message, lane_node);
-        bool too_many = (double)lane->ready.count > most || lanes->parked_messages > PARKED_LANES_MAX;
+        bool too_many =
+            (double)lane->ready.count > most || lanes->parked_messages > PARKED_LANES_MAX;
         if (!too_many || message->group_state != NULL) {
             return;
         }

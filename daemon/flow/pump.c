@@ -105,7 +105,7 @@ static void turns_gather(struct flow *flow, mono_ns now)
         } else if (route->lists[MESSAGE_READY].count > 0) {
             route_block_parked(route, now);
         }
-        share_contend(route, verdict.admit);
+        share_contend(route, verdict.admit, now);
         if (verdict.admit) {
             heap_set(turns, &route->turn, route->service);
         } else {

@@ -3,8 +3,9 @@
  * less those held for that. A message more would only wait here instead of in the queue, and be
  * handed back at shutdown without a call; one less would leave a permit unused.
  *
- * Where a receive costs next to nothing the horizon is short: what waits in the queue is received in
- * the order that is fair at that time, quiet tenants first; what waits here was fair when it came.
+ * Where a receive costs next to nothing the horizon is short: what waits in the queue is received
+ * in the order that is fair at that time, quiet tenants first; what waits here was fair when it
+ * came.
  */
 #include "flow_internal.h"
 
@@ -14,7 +15,7 @@
 #define RATE_SAMPLE_MIN_NS (10 * NS_PER_MS)
 #define CHEAP_HORIZON_NS   (20 * NS_PER_MS)  /* at least; four receives, if they take longer */
 #define CHEAP_TOOK_MAX_NS  (100 * NS_PER_MS) /* what took longer waited for messages */
-#define CHEAP_FEW          16u              /* up to that many are asked for one by one */
+#define CHEAP_FEW          16u               /* up to that many are asked for one by one */
 
 void end_rate_note(struct end_rate *rate, mono_ns now)
 {

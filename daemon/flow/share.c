@@ -16,6 +16,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* One that is back sooner only had to receive its next message: it keeps its place. */
+#define AWAY_NS      NS_PER_S
 #define SERVICE_UNIT 1000000u /* of one permit at share 1 */
 /* Of the pace: what a route may hold messages for while those above it take everything. */
 #define OUTRANKED_SHARE 0.05
@@ -95,9 +97,9 @@ static int64_t least_service(const struct route *route)
     return least;
 }
 
-void share_contend(struct route *route, bool contends)
+void share_contend(struct route *route, bool contends, mono_ns now)
 {
-    if (contends && !route->contends) {
+    if (contends && !route->contends && now - route->contended_at > AWAY_NS) {
         int64_t least = least_service(route);
         if (least != INT64_MAX) {
             int64_t most = least + route->stride; /* a debt of one call at most */
@@ -107,6 +109,7 @@ void share_contend(struct route *route, bool contends)
         }
     }
     route->contends = contends;
+    route->contended_at = contends ? now : route->contended_at;
 }
 
 void share_charge(struct route *route)

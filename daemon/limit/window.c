@@ -8,7 +8,8 @@
  */
 void window_init(struct window *window, uint32_t permits, int64_t hold_ns, mono_ns quiet_at)
 {
-    *window = (struct window){.permits = permits, .hold_ns = hold_ns, .forgotten = quiet_at, .newest = quiet_at};
+    *window = (struct window){
+        .permits = permits, .hold_ns = hold_ns, .forgotten = quiet_at, .newest = quiet_at};
     stamps_init(&window->stamps, permits);
     stamps_push(&window->stamps, quiet_at, permits);
 }

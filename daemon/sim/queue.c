@@ -277,7 +277,9 @@ static struct sim_record *next_visible(struct sim_queue *queue, const bool *take
     for (uint32_t i = 0; i < queue->group_count; i++) {
         uint32_t index = (queue->group_turn + i) % queue->group_count;
         if (queue->config.tenants > 1) { /* in turn, the noisy one last */
-            index = i == queue->group_count - 1 ? 0 : 1 + (queue->group_turn + i) % (queue->group_count - 1);
+            index = i == queue->group_count - 1
+                        ? 0
+                        : 1 + (queue->group_turn + i) % (queue->group_count - 1);
         }
         struct sim_group *group = &queue->groups[index];
         struct list_node *first = list_first(&group->visible);
@@ -662,7 +664,9 @@ struct sim_queue *sim_queue_new(struct sim *sim, const struct sim_queue_config *
 
     queue->sim = sim;
     queue->config = *config;
-    queue->group_count = config->groups > 0 ? config->groups : config->tenants > 0 ? config->tenants : 1;
+    queue->group_count = config->groups > 0    ? config->groups
+                         : config->tenants > 0 ? config->tenants
+                                               : 1;
     queue->groups = MEM_NEW_ARRAY(queue->group_count, struct sim_group);
     for (uint32_t i = 0; i < queue->group_count; i++) {
         list_init(&queue->groups[i].visible);

@@ -42,7 +42,8 @@ static double quiet_p99(uint32_t requests, bool noisy, const struct sim_queue_co
     assert_i1_never_above(&kit);
     assert_i3_no_loss(&kit);
     if (noisy) {
-        assert_true(kit.limit_report.utilisation > 0.97); /* I6, and there was something to suffer */
+        assert_true(kit.limit_report.utilisation >
+                    0.97); /* I6, and there was something to suffer */
         assert_true(kit.queue_report.left > 20u * requests);
     }
     kit_done(&kit);

@@ -83,7 +83,8 @@ struct route_config {
     const char *name;
     struct target *target;
     struct limit_set limits;
-    struct limit_keyed *keyed[LIMIT_SET_MAX]; /* limits by key, borrowed; LIMIT_SET_MAX with limits */
+    struct limit_keyed
+        *keyed[LIMIT_SET_MAX]; /* limits by key, borrowed; LIMIT_SET_MAX with limits */
     uint32_t keyed_count;
     uint32_t concurrency; /* share of the target's; 0: all of it */
     uint32_t weight;      /* permits a call takes; >= 1 */
@@ -91,7 +92,7 @@ struct route_config {
     uint32_t priority;    /* 0 … ROUTE_PRIORITY_MAX: higher ones take what they can first */
     struct retry_config retry;
     bool paused;
-    bool cheap_receives; /* a receive is no request: ask often, and hold little */
+    bool cheap_receives;  /* a receive is no request: ask often, and hold little */
     bool has_dead_letter; /* false: dead_letter becomes a release with max_backoff, nothing is lost
                            */
     void *user;           /* of the ops' owner */

@@ -76,8 +76,8 @@ struct limit_config {
     XX(CONCURRENCY, "concurrency") /* K calls in flight */                                         \
     XX(ROUTE_CONCURRENCY, "route_concurrency") /* the route's share of K */                        \
     XX(PAUSED, "paused")                       /* the route is paused */                           \
-    XX(KEY, "key")                 /* a limit by key: of the message's key */        \
-    XX(KEYS_FULL, "keys_full")     /* no room for one more key of a limit by key */ \
+    XX(KEY, "key")                             /* a limit by key: of the message's key */          \
+    XX(KEYS_FULL, "keys_full")                 /* no room for one more key of a limit by key */    \
     XX(UNAVAILABLE, "unavailable")   /* the target cannot be called: its name does not resolve */  \
     XX(BREAKER, "breaker")           /* the target fails, or has just come back */                 \
     XX(RETRY_BUDGET, "retry_budget") /* too many calls would repeat failed ones */

@@ -92,8 +92,8 @@ struct sim_queue_config {
     uint32_t max_receives;      /* then to the dead-letter queue by the queue itself; 0: never */
     int64_t poll_ns;            /* an empty receive answers after this; 0: 20 s */
     uint32_t groups;            /* > 0: FIFO, message i is of group i % groups */
-    uint32_t tenants; /* > 0: received in turn, tenant 0 last. Backlog and bursts are of tenant 0, the Poisson stream
-                         of the others, the quiet ones */
+    uint32_t tenants; /* > 0: received in turn, tenant 0 last. Backlog and bursts are of tenant 0,
+                         the Poisson stream of the others, the quiet ones */
     struct sim_latency receive_latency, settle_latency;
     double receive_fail_share, settle_fail_share, extend_fail_share;
     double settle_lost_share; /* done, but reported as failed */
