@@ -212,16 +212,18 @@ static int add_limits(struct app *app, struct error *e)
 
     for (uint32_t i = 0; i < s->limits.count && error == 0; i++) {
         const struct limit_settings *l = &s->limits.items[i];
-        error = delivery_limit_add(app->delivery, l->name,
-                                   &(struct limit_config){.kind = l->kind,
-                                                          .hold = l->hold,
-                                                          .requests = l->requests,
-                                                          .per_ns = l->per_ns,
-                                                          .burst = l->burst,
-                                                          .guard_ns = l->guard_ns,
-                                                          .max_flight_ns = l->max_flight_ns,
-                                                          .pace = true},
-                                   e);
+        struct limit_config config = {.kind = l->kind,
+                                      .hold = l->hold,
+                                      .requests = l->requests,
+                                      .per_ns = l->per_ns,
+                                      .burst = l->burst,
+                                      .guard_ns = l->guard_ns,
+                                      .max_flight_ns = l->max_flight_ns,
+                                      .pace = true,
+                                      .dry_run = l->dry_run};
+        error = l->key == NULL ? delivery_limit_add(app->delivery, l->name, &config, e)
+                               : delivery_limit_keyed_add(app->delivery, l->name, &config,
+                                                          &l->parsed_key, l->keys_max, e);
     }
     return error;
 }
@@ -350,6 +352,9 @@ static int add_route(struct app *app, const struct route_settings *r, struct err
         .limit_count = r->limits.count,
         .concurrency = r->concurrency,
         .weight = r->weight,
+        .share = r->share,
+        .priority = r->priority,
+        .tenant = r->parsed_tenant,
         .retry = r->retry,
         .paused = r->paused,
         .idempotency_key = r->idempotency.key != NULL ? &r->idempotency.parsed : NULL,

@@ -2,11 +2,13 @@
 
 #include "settings_text.h"
 #include "sluice/base/clock.h"
+#include "sluice/limit/keyed.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define PER_DEFAULT_NS NS_PER_S /* as the row says */
+#define KEYS_MAX       10000u
 
 /* A quota's time is its period: `per` would say it twice. */
 static void check_quota(struct check *check, struct limit_settings *limit)
@@ -25,6 +27,36 @@ static void check_quota(struct check *check, struct limit_settings *limit)
     limit->per_ns = per_ns;
 }
 
+static void check_key(struct check *check, struct limit_settings *limit)
+{
+    const struct place max = place("limits", limit->name, "keys_max");
+    const char *problem = NULL;
+    uint32_t permits = limit->kind == LIMIT_BUCKET ? limit->burst : limit->requests;
+    if (limit->key == NULL) {
+        if (limit->keys_max != 0) {
+            FAIL(check, max.text, "given without key; remove it, or say what the key is");
+        }
+        return;
+    }
+    if (limit->kind == LIMIT_QUOTA || limit->per_ns > LIMIT_UNSAVED_MAX_NS) {
+        FAIL(check, place("limits", limit->name, "key").text,
+             "found \"%.80s\" with %s: what each key has used is not kept on disk; remove it, or "
+             "use a window of at most 60s",
+             limit->key, limit->kind == LIMIT_QUOTA ? "kind \"quota\"" : "a longer window");
+    }
+    limit->keys_max = limit->keys_max == 0 ? KEYS_MAX : limit->keys_max;
+    if (message_key_parse(str_from(limit->key), &limit->parsed_key, &problem) != 0) {
+        FAIL(check, place("limits", limit->name, "key").text, "found \"%.80s\": %s; allowed: %s",
+             limit->key, problem, MESSAGE_KEY_FORMS);
+    }
+    if (permits > 0 && permits > LIMIT_KEYED_PERMITS_MAX / limit->keys_max) {
+        FAIL(check, max.text,
+             "found %u keys of %u permits each; allowed: at most %u permits in all, so up to %u "
+             "keys",
+             limit->keys_max, permits, LIMIT_KEYED_PERMITS_MAX, LIMIT_KEYED_PERMITS_MAX / permits);
+    }
+}
+
 void check_limit(struct check *check, struct limit_settings *limit)
 {
     if (limit->kind == LIMIT_QUOTA) {
@@ -41,6 +73,7 @@ void check_limit(struct check *check, struct limit_settings *limit)
     if (limit->kind == LIMIT_BUCKET && limit->burst == 0) {
         limit->burst = 1;
     }
+    check_key(check, limit);
     if (limit->guard_ns == CONFIG_UNSET) {
         limit->guard_ns = limit->hold == LIMIT_HOLD_ARRIVAL ? LIMIT_GUARD_NS : 0;
     }

@@ -214,6 +214,16 @@ bool check_route_is_circle(const struct settings *settings, const struct route_s
     return circle;
 }
 
+static void resolve_tenant(struct check *check, struct route_settings *route)
+{
+    const char *problem = NULL;
+    if (route->tenant != NULL &&
+        message_key_parse(str_from(route->tenant), &route->parsed_tenant, &problem) != 0) {
+        FAIL(check, place("routes", route->name, "tenant").text, "found \"%.80s\": %s; allowed: %s",
+             route->tenant, problem, MESSAGE_KEY_FORMS);
+    }
+}
+
 void check_route(struct check *check, struct route_settings *route)
 {
     route->queue_index =
@@ -223,6 +233,7 @@ void check_route(struct check *check, struct route_settings *route)
     resolve_route_target(check, route);
     resolve_route_limits(check, route);
     resolve_idempotency(check, route);
+    resolve_tenant(check, route);
     if (route->retry.max_backoff_ns > 0 &&
         route->retry.min_backoff_ns > route->retry.max_backoff_ns) {
         char found[32];

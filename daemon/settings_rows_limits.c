@@ -1,5 +1,7 @@
 #include "settings_rows.h"
 
+#include "sluice/limit/keyed.h"
+
 #define LIMIT(member) CONFIG_MEMBER(struct limit_settings, member)
 
 /* In the order of their enums. */
@@ -83,6 +85,30 @@ static const struct config_row rows[] = {
      .max = MINUTE_NS,
      .fallback = "\"1s\"",
      .help = "How long bytes of a connection that is gone may still travel."},
+    {.path = "limits.*.key",
+     .type = CONFIG_STRING,
+     LIMIT(key),
+     .min = 1,
+     .max = 300,
+     .help = "The limit holds for each value of this key on its own: \"message_group_id\", "
+             "\"attribute:NAME\", \"body:/json/pointer\" or \"message_id\". Messages without it "
+             "share one more. Without a key there is one limit for all messages.",
+     .example = "\"message_group_id\""},
+    {.path = "limits.*.keys_max",
+     .type = CONFIG_INTEGER,
+     LIMIT(keys_max),
+     .min = 1,
+     .max = LIMIT_KEYS_MAX,
+     .unit = "keys",
+     .help = "Keys that are remembered at a time, 10000 when not given. One is forgotten only when "
+             "all its permits are free again; messages of more keys wait until then.",
+     .example = "10000"},
+    {.path = "limits.*.dry_run",
+     .type = CONFIG_BOOL,
+     LIMIT(dry_run),
+     .fallback = "false",
+     .help = "Hold up nothing, only count the calls that the limit would have delayed "
+             "(sluice_limit_dry_run_delayed_total). A call beyond the limit takes no permit."},
 };
 
 const struct config_rows settings_rows_limits = CONFIG_ROWS(rows);

@@ -101,20 +101,24 @@ int delivery_limit_change(struct delivery *d, const char *route_name, const char
     if (limit == NULL) {
         return e != NULL ? e->code : ERR_INVALID;
     }
-    config = *limit_config(limit->limit);
+    config = *delivery_limit_config(limit);
     config.requests = requests;
     config.per_ns = per_ns;
     error = change_check(d, limit, &config, e);
     if (error == 0) {
-        error = limit_resize(limit->limit, &config, loop_now());
+        error = limit->limit != NULL ? limit_resize(limit->limit, &config, loop_now())
+                                     : limit_keyed_resize(limit->keyed, &config, loop_now());
     }
     if (error != 0) {
         return error;
     }
-    window_peak_init(&limit->peak, requests, per_ns);
+    if (limit->limit != NULL) {
+        window_peak_init(&limit->peak, requests, per_ns);
+    }
     if (limit->saved != NULL) {
         quotas_resize(limit->saved, &config);
     }
+    flow_limits_changed(d->flow);
     LOG_INFO("limit changed", LOG_STR("limit", limit->name), LOG_I64("requests", requests),
              LOG_I64("per_ms", per_ns / NS_PER_MS));
     loop_wake(d->loop);
@@ -140,15 +144,20 @@ static void limits_status(struct delivery *d, struct json_writer *w)
     LIST_FOR(&d->limits, node)
     {
         struct delivery_limit *limit = LIST_ENTRY(node, struct delivery_limit, node);
-        const struct limit_config *config = limit_config(limit->limit);
+        const struct limit_config *config = delivery_limit_config(limit);
         json_object_begin(w);
         json_member_str(w, "name", str_from(limit->name));
         json_member_i64(w, "requests", config->requests);
         json_member_double(w, "per_seconds", (double)config->per_ns / (double)NS_PER_S);
         json_member_str(w, "hold",
                         config->hold == LIMIT_HOLD_ARRIVAL ? STR("arrival") : STR("response"));
-        json_member_i64(w, "free_permits", limit_free_permits(limit->limit, loop_now()));
-        json_member_i64(w, "window_peak", limit->peak.peak);
+        json_member_bool(w, "dry_run", config->dry_run);
+        if (limit->keyed != NULL) {
+            json_member_i64(w, "keys", limit_keyed_count(limit->keyed));
+        } else {
+            json_member_i64(w, "free_permits", limit_free_permits(limit->limit, loop_now()));
+            json_member_i64(w, "window_peak", limit->peak.peak);
+        }
         json_object_end(w);
     }
     json_array_end(w);

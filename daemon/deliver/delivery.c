@@ -109,6 +109,20 @@ static void on_message_done(void *context, struct message *message)
     parcel_free(message->user);
 }
 
+static void on_keys(void *context, const struct message *message, struct message_keys *ret)
+{
+    struct delivery *d = context;
+    struct delivery_route *r = delivery_route_of(message);
+    const struct sqs_attributes *attributes = r->source->ops->attributes(message);
+
+    ret->tenant =
+        message_key_value(&r->tenant, message, attributes, &d->key_scratch[LIMIT_SET_MAX]);
+    for (uint32_t i = 0; i < LIMIT_SET_MAX && r->keyed[i] != NULL; i++) {
+        ret->keys[i] =
+            message_key_value(&r->keyed[i]->key, message, attributes, &d->key_scratch[i]);
+    }
+}
+
 void source_received(struct source *source, struct message **messages, uint32_t count, int error,
                      mono_ns now)
 {
@@ -187,6 +201,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
         .settle = on_settle,
         .extend = on_extend,
         .message_done = on_message_done,
+        .keys = on_keys,
         .breaker = instruments_breaker,
     };
     struct delivery *d = MEM_NEW(struct delivery);
@@ -199,6 +214,9 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->unclean_start = parts->unclean_start;
     d->flow = flow_new(&ops, d, parts->seed);
     map_init(&d->working, WORKING_MAX, parts->seed);
+    for (size_t i = 0; i < SL_COUNT(d->key_scratch); i++) {
+        buf_init(&d->key_scratch[i], KEY_BYTES_MAX);
+    }
     list_init(&d->limits);
     list_init(&d->targets);
     list_init(&d->routes);
@@ -209,31 +227,56 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     return d;
 }
 
+const struct limit_config *delivery_limit_config(const struct delivery_limit *limit)
+{
+    return limit->limit != NULL ? limit_config(limit->limit) : limit_keyed_config(limit->keyed);
+}
+
+static int limit_add(struct delivery *d, struct delivery_limit *limit, const char *name, int error,
+                     struct error *e)
+{
+    if (error != 0) {
+        free(limit);
+        return error_set(e, error, name, "the limit could not be made: %s", err_text(error));
+    }
+    str_copy(limit->name, sizeof(limit->name), str_from(name));
+    list_push(&d->limits, &limit->node);
+    instruments_limit(d, limit);
+    return 0;
+}
+
 int delivery_limit_add(struct delivery *d, const char *name, const struct limit_config *config,
                        struct error *e)
 {
-    struct delivery_limit *limit;
     struct limit_config limit_config = *config;
     int error = limit_config_check(config, e);
 
     if (error != 0) {
         return error;
     }
-    limit = MEM_NEW(struct delivery_limit);
-    str_copy(limit->name, sizeof(limit->name), str_from(name));
-    limit_config.saved = limit_outlives_process(config);
-    error = limit_new(&limit_config, loop_now(), &limit->limit);
-    if (error != 0) {
-        free(limit);
-        return error_set(e, error, name, "the limit could not be made: %s", err_text(error));
-    }
+    struct delivery_limit *limit = MEM_NEW(struct delivery_limit);
     window_peak_init(&limit->peak, config->requests, config->per_ns);
-    list_push(&d->limits, &limit->node);
-    instruments_limit(d, limit);
-    if (limit_config.saved) {
+    limit_config.saved = limit_outlives_process(config);
+    error = limit_add(d, limit, name, limit_new(&limit_config, loop_now(), &limit->limit), e);
+    if (error == 0 && limit_config.saved) {
         quotas_add(d, limit);
     }
-    return 0;
+    return error;
+}
+
+int delivery_limit_keyed_add(struct delivery *d, const char *name,
+                             const struct limit_config *config, const struct message_key *key,
+                             uint32_t keys_max, struct error *e)
+{
+    int error = limit_config_check(config, e);
+
+    if (error != 0) {
+        return error;
+    }
+    struct delivery_limit *limit = MEM_NEW(struct delivery_limit);
+    limit->key = *key;
+    return limit_add(d, limit, name, limit_keyed_new(config, keys_max, loop_now(), &limit->keyed),
+                     e);
 }
 
 /* ---- targets ---- */
@@ -336,6 +379,17 @@ static void add_destination(struct delivery_route *route, enum delivery_end end,
     }
 }
 
+static void route_limit_add(struct delivery_route *route, struct route_config *config,
+                            struct delivery_limit *limit)
+{
+    if (limit->limit != NULL) {
+        config->limits.limits[config->limits.count++] = limit->limit;
+    } else {
+        route->keyed[config->keyed_count] = limit;
+        config->keyed[config->keyed_count++] = limit->keyed;
+    }
+}
+
 int delivery_route_add(struct delivery *d, const struct delivery_route_config *config,
                        struct error *e)
 {
@@ -344,9 +398,12 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .name = route->name,
         .concurrency = config->concurrency,
         .weight = config->weight,
+        .share = config->share,
+        .priority = config->priority,
         .retry = config->retry,
         .paused = config->paused,
         .at_most_once = config->at_most_once,
+        .cheap_receives = config->source->ops->cheap_receives,
         .user = route,
     };
 
@@ -360,11 +417,12 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
     for (uint32_t i = 0; i < config->limit_count; i++) {
         route->limits[i] = delivery_limit_find(d, config->limits[i]);
         SL_ASSERT(route->limits[i] != NULL);
-        flow_config.limits.limits[i] = route->limits[i]->limit;
+        route_limit_add(route, &flow_config, route->limits[i]);
     }
     route->may_have_retries = true; /* of an earlier process: the first look-up tells */
     add_idempotency(route, config);
     route->limit_count = flow_config.limits.count = config->limit_count;
+    route->tenant = config->tenant;
     route->route = flow_route_add(d->flow, &flow_config, loop_now());
     route->source->route = route->route;
     list_push(&d->routes, &route->node);
@@ -475,10 +533,14 @@ void delivery_free(struct delivery *d)
     {
         struct delivery_limit *limit = LIST_ENTRY(node, struct delivery_limit, node);
         limit_free(limit->limit);
+        limit_keyed_free(limit->keyed);
         window_peak_done(&limit->peak);
         free(limit);
     }
     quotas_done(d);
+    for (size_t i = 0; i < SL_COUNT(d->key_scratch); i++) {
+        buf_done(&d->key_scratch[i]);
+    }
     instruments_done(d);
     map_done(&d->working);
     free(d);

@@ -7,6 +7,7 @@
 #include "sluice/base/map.h"
 #include "sluice/deliver/delivery.h"
 #include "sluice/deliver/message_key.h"
+#include "sluice/limit/keyed.h"
 #include "sluice/flow/gate_headers.h"
 #include "sluice/net/http_client.h"
 #include "sluice/net/resolver.h"
@@ -41,11 +42,14 @@ struct gate_watch {
 struct delivery_limit {
     struct list_node node;
     char name[DELIVERY_NAME_MAX];
-    struct limit *limit;
-    struct window_peak peak;
+    struct limit *limit;       /* NULL: it is one by key */
+    struct limit_keyed *keyed; /* NULL: it is not */
+    struct message_key key;
     struct saved_limit *saved;      /* NULL: it does not outlive the process */
     uint64_t calls_hour, calls_day; /* permits taken in the present ones */
+    struct window_peak peak;        /* not of one by key */
     struct gate_watch gate;
+    struct metric *keys, *delayed;
     struct metric *requests, *pace, *window_peak, *guard, *gated;
 };
 
@@ -87,6 +91,8 @@ struct delivery_route {
     struct delivery_target *target;
     struct delivery_limit *limits[LIMIT_SET_MAX];
     uint32_t limit_count;
+    struct delivery_limit *keyed[LIMIT_SET_MAX]; /* those of them by key, as the flow has them */
+    struct message_key tenant;
     struct delivery_destination destinations[DELIVERY_END__COUNT];
     bool source_has_dead_letter; /* the queue itself has a dead-letter queue */
     mono_ns told_gate;           /* the end of the gate that the log knows */
@@ -137,6 +143,8 @@ struct parcel {
 };
 struct parcel *delivery_parcel(struct message *message);
 
+#define KEY_BYTES_MAX ((size_t)64 << 10) /* a longer value from a body counts as absent */
+
 struct delivery {
     struct loop *loop;
     struct store *store;
@@ -159,6 +167,7 @@ struct delivery {
     void (*drained)(void *context);
     void *drained_context;
     uint32_t attempts_running;
+    struct buf key_scratch[LIMIT_SET_MAX + 1];
 };
 
 /* quotas.c: limits that outlive the process */
@@ -218,6 +227,7 @@ void instruments_destination(struct delivery_route *route, enum delivery_end end
 /* "201", or "connect_error", "timeout" …: the value of the label code. */
 const char *instruments_code(int status, int error, char out[16]);
 
+const struct limit_config *delivery_limit_config(const struct delivery_limit *limit);
 struct delivery_limit *delivery_limit_find(struct delivery *d, const char *name);
 struct delivery_target *delivery_target_find(struct delivery *d, const char *name);
 struct delivery_route *delivery_route_find(struct delivery *d, const char *name);

@@ -12,6 +12,7 @@
 #include <time.h>
 
 struct delivery_families {
+    struct metric_family *keys, *delayed;
     struct metric_family *limit_requests, *pace, *window_peak, *guard, *gated;
     struct metric_family *in_flight, *concurrency, *requests, *duration, *arrival;
     struct metric_family *breaker, *breaker_to;
@@ -54,6 +55,12 @@ static void limit_families(struct delivery *d, struct delivery_families *f)
                "Highest count of calls started in any window of the limit since start.", by_limit);
     f->guard = family(d, METRIC_GAUGE, "sluice_limit_guard_seconds",
                       "Time added to the window before a permit is free again.", by_limit);
+    f->keys = family(d, METRIC_GAUGE, "sluice_limit_keys",
+                     "Keys that a limit by key now remembers.", by_limit);
+    f->delayed = family(d, METRIC_COUNTER, "sluice_limit_dry_run_delayed_total",
+                        "Calls that a limit with dry_run would have delayed; those beyond the "
+                        "limit take no permit of it.",
+                        by_limit);
     f->gated = family(d, METRIC_COUNTER, "sluice_limit_gated_seconds_total",
                       "Time in which answers had asked for no call on the limit.", by_limit);
 }
@@ -162,6 +169,25 @@ static double gate_seconds(const struct gate_watch *gate, mono_ns now)
     return (double)(gate->before_ns + mono_min(gate->until, now) - gate->from) / (double)NS_PER_S;
 }
 
+static void collect_limit(struct delivery_limit *l, mono_ns now)
+{
+    const struct limit_config *config = delivery_limit_config(l);
+
+    metric_set(l->requests, limit_config_pace(config));
+    metric_set(l->pace, limit_config_pace(config));
+    metric_set(l->guard, (double)config->guard_ns / (double)NS_PER_S);
+    metric_set(l->gated, gate_seconds(&l->gate, now));
+    if (l->limit != NULL) {
+        metric_set(l->window_peak, l->peak.peak);
+    } else {
+        metric_set(l->keys, limit_keyed_count(l->keyed));
+    }
+    if (config->dry_run) {
+        metric_set(l->delayed, (double)(l->limit != NULL ? limit_dry_run_delayed(l->limit)
+                                                         : limit_keyed_delayed(l->keyed)));
+    }
+}
+
 static void collect(void *context)
 {
     struct delivery *d = context;
@@ -169,12 +195,7 @@ static void collect(void *context)
 
     LIST_FOR(&d->limits, node)
     {
-        struct delivery_limit *l = LIST_ENTRY(node, struct delivery_limit, node);
-        metric_set(l->requests, limit_pace_per_second(l->limit));
-        metric_set(l->pace, limit_pace_per_second(l->limit));
-        metric_set(l->window_peak, l->peak.peak);
-        metric_set(l->gated, gate_seconds(&l->gate, now));
-        metric_set(l->guard, (double)limit_config(l->limit)->guard_ns / (double)NS_PER_S);
+        collect_limit(LIST_ENTRY(node, struct delivery_limit, node), now);
     }
     LIST_FOR(&d->targets, node)
     {
@@ -221,7 +242,14 @@ void instruments_limit(struct delivery *d, struct delivery_limit *limit)
 {
     limit->requests = one(d->families->limit_requests, limit->name);
     limit->pace = one(d->families->pace, limit->name);
-    limit->window_peak = one(d->families->window_peak, limit->name);
+    if (limit->limit != NULL) {
+        limit->window_peak = one(d->families->window_peak, limit->name);
+    } else {
+        limit->keys = one(d->families->keys, limit->name);
+    }
+    if (delivery_limit_config(limit)->dry_run) {
+        limit->delayed = one(d->families->delayed, limit->name);
+    }
     limit->guard = one(d->families->guard, limit->name);
     limit->gated = one(d->families->gated, limit->name);
 }
@@ -406,7 +434,9 @@ void instruments_gate(struct delivery_route *route, const struct gate_advice *ad
         return;
     }
     for (uint32_t i = 0; i < route->limit_count; i++) {
-        watch_gate(&route->limits[i]->gate, limit_gated_until(route->limits[i]->limit), now);
+        if (route->limits[i]->limit != NULL) {
+            watch_gate(&route->limits[i]->gate, limit_gated_until(route->limits[i]->limit), now);
+        }
     }
     /* Answers to calls under way repeat it: they move the end by less than a second or so. */
     if (route->told_gate <= now || until > route->told_gate + NS_PER_S) {

@@ -501,7 +501,7 @@ void delivery_usage(struct delivery *d, struct json_writer *w)
     LIST_FOR(&d->limits, node)
     {
         struct delivery_limit *limit = LIST_ENTRY(node, struct delivery_limit, node);
-        const struct limit_config *config = limit_config(limit->limit);
+        const struct limit_config *config = delivery_limit_config(limit);
         json_object_begin(w);
         json_member_str(w, "name", str_from(limit->name));
         json_member_str(w, "kind", str_from(kinds[config->kind]));

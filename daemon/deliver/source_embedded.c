@@ -249,6 +249,7 @@ struct source *source_embedded_new(struct store *store, struct str queue)
 {
     static const struct source_ops ops = {
         .kind = "embedded",
+        .cheap_receives = true,
         .receive = embedded_receive,
         .cancel_receive = embedded_cancel_receive,
         .settle = embedded_settle,

@@ -11,7 +11,9 @@ void attempt_start(struct message *message, mono_ns now)
     struct flow *flow = route->flow;
 
     SL_ASSERT(target->concurrency.in_flight < target->concurrency.bound); /* I2 */
-    limit_grant_take(&message->grant, &route->config.limits, route->config.weight, now);
+    struct limit_set limits;
+    lane_limits(message, &limits);
+    limit_grant_take(&message->grant, &limits, route->config.weight, now);
     concurrency_take(&target->concurrency);
     if (route->has_share) {
         concurrency_take(&route->share);
@@ -40,6 +42,7 @@ void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns n
     now = flow_time(message->route->flow, now);
     SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
     limit_grant_arrived(&message->grant, arrived_at, now);
+    lane_event(message);
 }
 
 bool flow_attempt_called(struct message *message, mono_ns now)
@@ -80,12 +83,14 @@ static void slots_give_back(struct message *message, const struct attempt_result
 }
 
 /* Nobody on the limits of this route calls before. */
-static void gate(struct route *route, mono_ns until, mono_ns now)
+static void gate(struct message *message, mono_ns until, mono_ns now)
 {
+    struct route *route = message->route;
+
     route->gate_set_at = now;
     route->gate_until = mono_max(route->gate_until, until);
-    for (uint32_t i = 0; i < route->config.limits.count; i++) {
-        limit_gate(route->config.limits.limits[i], until);
+    for (uint32_t i = 0; i < message->grant.set.count; i++) {
+        limit_gate(message->grant.set.limits[i], until);
     }
 }
 
@@ -111,7 +116,7 @@ static mono_ns throttle_gate(struct message *message, const struct attempt_resul
         }
         int64_t bound = retry_backoff_bound_ns(&route->config.retry, route->gate_failures++);
         until = mono_add(now, rng_between(&route->flow->rng, bound / 2, bound));
-        gate(route, until, now);
+        gate(message, until, now);
     }
     return mono_max(until, now);
 }
@@ -254,6 +259,7 @@ void flow_attempt_ended(struct message *message, const struct attempt_result *re
     now = flow_time(message->route->flow, now);
     SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
     permits_give_back(message, result, now);
+    lane_event(message);
     slots_give_back(message, result, now);
     if (result->end != ATTEMPT_CALLED) {
         end_without_call(message, result, now);
@@ -270,7 +276,7 @@ void flow_attempt_ended(struct message *message, const struct attempt_result *re
         message->attempts++;
     }
     if (result->retry_after > now) { /* whatever it means for this message */
-        gate(message->route, result->retry_after, now);
+        gate(message, result->retry_after, now);
     }
     if (message->lease_lost && !leaves_all_the_same(message, outcome)) {
         if (outcome == OUTCOME_THROTTLE) {

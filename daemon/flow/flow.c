@@ -14,7 +14,9 @@ struct flow *flow_new(const struct flow_ops *ops, void *context, uint64_t seed)
     flow->context = context;
     rng_init(&flow->rng, seed);
     list_init(&flow->targets);
-    list_init(&flow->order);
+    for (size_t i = 0; i < SL_COUNT(flow->turns); i++) {
+        heap_init(&flow->turns[i]);
+    }
     return flow;
 }
 
@@ -29,6 +31,9 @@ void flow_free(struct flow *flow)
     LIST_FOR(&flow->targets, node)
     {
         target_free(LIST_ENTRY(node, struct target, node));
+    }
+    for (size_t i = 0; i < SL_COUNT(flow->turns); i++) {
+        heap_done(&flow->turns[i]);
     }
     free(flow->routes);
     free(flow->reservations);
@@ -99,6 +104,7 @@ static void check_route(const struct route *route)
         sum += count;
     }
     SL_ASSERT(sum == route->held && parked == route->parked);
+    lanes_check_invariants(route);
 }
 
 /* I2: what runs is counted the same by lists, target and concurrency, and was within the bound when

@@ -12,6 +12,8 @@
  *   handback.c waits that are longer, or more, than can be held
  *   settle.c   the way out
  *   receive.c  how many messages to ask for
+ *   lanes.c    whose turn it is among the ready messages of a route: tenants, limits by key
+ *   share.c    whose turn it is among routes that share a limit or a target
  *   route.c    a route and its target: making, admission, statistics
  *   pump.c     one turn
  */
@@ -23,6 +25,7 @@
 #include "sluice/flow/flow.h"
 #include "sluice/limit/adaptive.h"
 #include "sluice/limit/budget.h"
+#include "sluice/limit/keyed.h"
 
 #define HELD_MAX           1000u          /* messages of a route outside a call (I8) */
 #define WAITS_MAX          (HELD_MAX / 2) /* of them waiting for a retry, or behind one that does */
@@ -66,8 +69,20 @@ struct end_rate {
     double per_second;
 };
 
+/* See lanes.c. */
+struct lanes {
+    struct map by_id;   /* lanes of the messages held */
+    struct map tenants; /* and their tenants */
+    struct list idle;   /* tenants without a lane */
+    struct heap active; /* lanes with something to call, by round */
+    struct heap parked; /* lanes whose key has no permit, by when it may have one */
+    int64_t round;      /* of the last call */
+    uint32_t parked_messages;
+    enum limit_reason parked_by; /* the last one */
+};
+
 struct route {
-    struct list_node node; /* flow->order */
+    struct heap_node turn; /* flow->turns of its priority, by service; while it may start */
     struct flow *flow;
     struct route_config config;
     char *name;                              /* config.name */
@@ -77,6 +92,7 @@ struct route {
     struct heap deadlines; /* WAITING: retry; SETTLING: (next) settlement */
     struct heap leases;    /* next extension, or the end of the lease */
     struct map groups;     /* id → struct group */
+    struct lanes lanes;    /* of its ready messages */
     struct concurrency share;
     bool has_share, paused, draining;
     bool source_full;
@@ -86,11 +102,24 @@ struct route {
     mono_ns blocked_until;
     mono_ns accounted_at;
     int64_t throttle_wait_ns[LIMIT_REASON__COUNT];
+    /* sharing: see share.c */
+    bool contends;          /* has ready messages, and nothing of its own says no */
+    mono_ns contended_at;   /* the last time it did */
+    const void *waits_for;  /* the limit or target that did; NULL: none, as far as it is known */
+    int64_t service;        /* permits taken, divided by its share */
+    int64_t stride;         /* what a call adds to it */
+    int64_t stride_max;     /* of it and its sharers */
+    struct route **sharers; /* the other routes with a limit or the target in common */
+    uint32_t sharer_count;
     /* the gate of throttled answers */
     mono_ns gate_until, gate_set_at;
     uint32_t gate_failures;
     /* receiving */
     bool receiving;
+    bool answered;          /* a receive of it has ended */
+    uint32_t receive_asked; /* of the last one */
+    mono_ns receive_asked_at;
+    int64_t receive_took_ns;
     mono_ns receive_at; /* after a failure: not before */
     uint32_t receive_failures;
     struct end_rate rate;
@@ -112,7 +141,7 @@ struct flow {
     struct rng rng;
     mono_ns now; /* the newest time seen */
     struct list targets;
-    struct list order; /* routes, the one that started longest ago first */
+    struct heap turns[ROUTE_PRIORITY_MAX + 1]; /* routes that may start, in the current pump */
     struct route **routes;
     uint32_t route_count;
     struct reservation *reservations; /* LIMIT_SET_MAX a route; of the current pump */
@@ -197,7 +226,54 @@ double end_rate_per_second(const struct end_rate *rate, mono_ns now);
 /* Asks the source when it is time; returns when to look again. */
 mono_ns receive_run(struct route *route, mono_ns now);
 
+/* ---- lanes.c ---- */
+void lanes_init(struct route *route, size_t most);
+void lanes_done(struct route *route);
+/* For as long as the message is held. ERR_FULL: no room for its lane. */
+SL_MUST_CHECK int lane_join(struct message *message);
+void lane_leave(struct message *message);
+/* It became ready, or is no longer. */
+void lane_push(struct message *message);
+void lane_remove(struct message *message);
+/* Parked lanes whose time has come. */
+void lanes_wake(struct route *route, mono_ns now);
+/* Something happened to the limits of the message's keys. */
+void lane_event(const struct message *message);
+/* The message whose turn it is; NULL: there is none, or all lanes are parked. */
+struct message *lanes_first(const struct route *route);
+bool lane_is_parked(const struct message *message);
+/* Whether the keys of the lane have permits; parks it when they have not. */
+bool lane_admit(struct lane *lane, mono_ns now);
+/* All limits of a message of an admitted lane. */
+void lane_limits(const struct message *message, struct limit_set *ret);
+/* A call of its first message started. */
+void lane_served(struct lane *lane);
+/* Hands back what a parked lane cannot call soon. */
+void lane_shed(struct lane *lane, mono_ns now);
+void lanes_check_invariants(const struct route *route);
+
+/* Ready ones that no key holds up. */
+static inline uint32_t route_ready_count(const struct route *route)
+{
+    return (uint32_t)route->lists[MESSAGE_READY].count - route->lanes.parked_messages;
+}
+
+/* ---- share.c ---- */
+/* Before the route is one of flow->routes. */
+void share_init(struct route *route);
+void share_done(struct route *route);
+/* Whether it waits for what it shares, as of now. */
+void share_contend(struct route *route, bool contends, mono_ns now);
+/* A call of the route started. */
+void share_charge(struct route *route);
+/* Permits of the limit that the route can expect to get within the horizon. */
+double share_expect(const struct route *route, struct limit *limit, int64_t horizon_ns,
+                    mono_ns now);
+
 /* ---- route.c ---- */
+/* What concerns this route alone, and leaves all that it shares to the others. */
+struct limit_verdict route_admit_own(struct route *route, mono_ns now);
+/* All of it; sets route->waits_for. */
 struct limit_verdict route_admit(struct route *route, mono_ns now);
 void route_reserve(struct route *route, mono_ns now);
 /* Books the waiting since the last call to what said no. */

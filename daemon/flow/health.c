@@ -25,7 +25,8 @@ static int64_t call_interval_ns(const struct route *route)
 
     for (uint32_t i = 0; i < set->count; i++) {
         double seconds = route->config.weight / limit_pace_per_second(set->limits[i]);
-        longest = seconds > longest ? seconds : longest;
+        bool holds = !limit_config(set->limits[i])->dry_run;
+        longest = holds && seconds > longest ? seconds : longest;
     }
     return longest < 3600 ? (int64_t)(longest * (double)NS_PER_S) : 3600 * NS_PER_S;
 }
@@ -171,39 +172,38 @@ mono_ns health_run(struct target *target, mono_ns now)
 
 /* ---- probes ---- */
 
-/* Never called, if there is one. */
-static struct list_node *fresh_one(const struct list *ready)
+/* Never called, or not the one that failed last; else the one whose turn it is. */
+static struct message *another(const struct route *route, bool fresh)
 {
-    LIST_FOR(ready, node)
+    const struct message *failed = route->config.target->failed;
+
+    LIST_FOR(&route->lists[MESSAGE_READY], node)
     {
-        if (LIST_ENTRY(node, struct message, node)->calls == 0) {
-            return node;
+        struct message *message = LIST_ENTRY(node, struct message, node);
+        if (!lane_is_parked(message) && (fresh ? message->calls == 0 : message != failed)) {
+            return message;
         }
     }
-    return list_first(ready);
+    return lanes_first(route);
 }
 
 /*
- * The one that waited longest, but the one that failed last lets another go first: that shows
+ * The one whose turn it is, but the one that failed last lets another go first: that shows
  * whether it is the message or the target. Messages that fail must not keep the breaker open for
  * the others, either: a probe is one that was never called; without one, they take turns.
  */
 struct message *health_candidate(const struct route *route)
 {
     const struct target *target = route->config.target;
-    const struct list *ready = &route->lists[MESSAGE_READY];
-    struct list_node *first = list_first(ready);
+    struct message *first = lanes_first(route);
 
     if (first == NULL) {
         return NULL;
     }
     if (target->breaker.state == BREAKER_HALF_OPEN) {
-        first = fresh_one(ready);
-    } else if (ready->count > 1 && target->failures > 0 &&
-               LIST_ENTRY(first, struct message, node) == target->failed) {
-        first = first->next;
+        return another(route, true);
     }
-    return LIST_ENTRY(first, struct message, node);
+    return target->failures > 0 && first == target->failed ? another(route, false) : first;
 }
 
 /*

@@ -60,6 +60,9 @@ void message_move(struct message *message, enum message_state to)
         list_remove(&route->lists[message->state], &message->node);
     }
     enum message_state from = message->state;
+    if (from == MESSAGE_READY) {
+        lane_remove(message);
+    }
     message->state = to;
     if (to == MESSAGE_NEW) {
         route->held--;
@@ -68,6 +71,9 @@ void message_move(struct message *message, enum message_state to)
     list_push(&route->lists[to], &message->node);
     if (from == MESSAGE_IN_FLIGHT || to == MESSAGE_IN_FLIGHT) {
         lease_schedule(message); /* before a call it needs to be longer */
+    }
+    if (to == MESSAGE_READY) {
+        lane_push(message);
     }
 }
 

@@ -34,57 +34,6 @@ static void drain_run(struct route *route, uint32_t *budget, mono_ns now)
     }
 }
 
-/* Starts the route's first ready message if everything says yes. */
-static bool route_start(struct route *route, mono_ns now)
-{
-    struct message *message;
-
-    while ((message = health_candidate(route)) != NULL) {
-        struct limit_verdict verdict = route_admit(route, now);
-        if (!verdict.admit) {
-            if (verdict.reason == LIMIT_REASON_CLAIM) {
-                limit_set_want(&route->config.limits, route->config.weight, now);
-            }
-            route->blocked_by = route->said_no = verdict.reason;
-            route->blocked_until = mono_max(verdict.at, now + 1);
-            if (route->config.weight > 1) {
-                route_reserve(route, now);
-            }
-            return false;
-        }
-        if (lease_suffices(message, now)) {
-            attempt_start(message, now);
-            return true;
-        }
-        lease_park(message, now);
-    }
-    return false;
-}
-
-/*
- * The route that started longest ago comes first, so routes that share a limit or a target take
- * turns whatever the others do. A start only takes: a route found blocked stays so for this turn,
- * hence one walk, in which a route that started goes to the end and is met again.
- */
-static void starts_run(struct flow *flow, uint32_t *budget, mono_ns now)
-{
-    struct list_node *end = &flow->order.head;
-    struct list_node *node = end->next;
-
-    flow->reservation_count = 0;
-    while (node != end && *budget > 0) {
-        struct route *route = LIST_ENTRY(node, struct route, node);
-        struct list_node *next = node->next;
-        if (route_start(route, now)) {
-            (*budget)--;
-            list_remove(&flow->order, node);
-            list_push(&flow->order, node);
-            next = next == end ? node : next;
-        }
-        node = next;
-    }
-}
-
 static mono_ns heap_deadline(const struct heap *heap)
 {
     const struct heap_node *first = heap_first(heap);
@@ -92,10 +41,109 @@ static mono_ns heap_deadline(const struct heap *heap)
     return first == NULL ? MONO_NEVER : first->key;
 }
 
+static void route_block(struct route *route, struct limit_verdict verdict, mono_ns now)
+{
+    route->blocked_by = route->said_no = verdict.reason;
+    route->blocked_until = mono_max(verdict.at, now + 1);
+}
+
+static void route_block_parked(struct route *route, mono_ns now)
+{
+    route_block(route,
+                (struct limit_verdict){.reason = route->lanes.parked_by,
+                                       .at = heap_deadline(&route->lanes.parked)},
+                now);
+}
+
+/* Starts the route's next message if everything says yes. */
+static bool route_start(struct route *route, mono_ns now)
+{
+    struct message *message;
+
+    while ((message = health_candidate(route)) != NULL) {
+        struct lane *lane = message->lane;
+        struct limit_verdict verdict = route_admit(route, now);
+        if (!verdict.admit) {
+            if (verdict.reason == LIMIT_REASON_CLAIM) {
+                limit_set_want(&route->config.limits, route->config.weight, now);
+            }
+            route_block(route, verdict, now);
+            if (route->config.weight > 1) {
+                route_reserve(route, now);
+            }
+            return false;
+        }
+        if (!lane_admit(lane, now)) {
+            lane_shed(lane, now);
+        } else if (lease_suffices(message, now)) {
+            attempt_start(message, now);
+            lane_served(lane);
+            return true;
+        } else {
+            lease_park(message, now);
+        }
+    }
+    if (route->lists[MESSAGE_READY].count > 0) {
+        route_block_parked(route, now);
+    }
+    return false;
+}
+
+/* Who takes part in this turn, of those with something to call. */
+static void turns_gather(struct flow *flow, mono_ns now)
+{
+    for (uint32_t i = 0; i < flow->route_count; i++) {
+        struct route *route = flow->routes[i];
+        struct heap *turns = &flow->turns[route->config.priority];
+        struct limit_verdict verdict = {.admit = false, .reason = LIMIT_REASON_NONE};
+        lanes_wake(route, now);
+        if (lanes_first(route) != NULL) {
+            verdict = route_admit_own(route, now);
+            if (!verdict.admit) {
+                route_block(route, verdict, now);
+            }
+        } else if (route->lists[MESSAGE_READY].count > 0) {
+            route_block_parked(route, now);
+        }
+        share_contend(route, verdict.admit, now);
+        if (verdict.admit) {
+            heap_set(turns, &route->turn, route->service);
+        } else {
+            heap_remove(turns, &route->turn);
+        }
+    }
+}
+
+/*
+ * The highest priority first, and in it the route with the least service. A start only takes: a
+ * route found blocked stays so for this turn and is left out.
+ */
+static void starts_run(struct flow *flow, uint32_t *budget, mono_ns now)
+{
+    struct heap_node *first;
+
+    flow->reservation_count = 0;
+    turns_gather(flow, now);
+    for (uint32_t priority = ROUTE_PRIORITY_MAX + 1; priority-- > 0;) {
+        struct heap *turns = &flow->turns[priority];
+        while (*budget > 0 && (first = heap_first(turns)) != NULL) {
+            struct route *route = SL_CONTAINER_OF(first, struct route, turn);
+            if (route_start(route, now)) {
+                (*budget)--;
+                share_charge(route);
+                heap_set(turns, &route->turn, route->service);
+            } else {
+                heap_remove(turns, &route->turn);
+            }
+        }
+    }
+}
+
 static mono_ns route_deadline(const struct route *route)
 {
     mono_ns next = mono_min(heap_deadline(&route->deadlines), heap_deadline(&route->leases));
 
+    next = mono_min(next, heap_deadline(&route->lanes.parked));
     return route->lists[MESSAGE_READY].count > 0 ? mono_min(next, route->blocked_until) : next;
 }
 

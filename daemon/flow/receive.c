@@ -2,6 +2,10 @@
  * How many messages to ask for (I5): those whose calls are expected to start within the horizon,
  * less those held for that. A message more would only wait here instead of in the queue, and be
  * handed back at shutdown without a call; one less would leave a permit unused.
+ *
+ * Where a receive costs next to nothing the horizon is short: what waits in the queue is received
+ * in the order that is fair at that time, quiet tenants first; what waits here was fair when it
+ * came.
  */
 #include "flow_internal.h"
 
@@ -9,6 +13,9 @@
 
 #define RATE_SAMPLE_ENDS   64u
 #define RATE_SAMPLE_MIN_NS (10 * NS_PER_MS)
+#define CHEAP_HORIZON_NS   (20 * NS_PER_MS)  /* at least; four receives, if they take longer */
+#define CHEAP_TOOK_MAX_NS  (100 * NS_PER_MS) /* what took longer waited for messages */
+#define CHEAP_FEW          16u               /* up to that many are asked for one by one */
 
 void end_rate_note(struct end_rate *rate, mono_ns now)
 {
@@ -35,44 +42,34 @@ double end_rate_per_second(const struct end_rate *rate, mono_ns now)
     return rate->per_second;
 }
 
-/* Routes with something to call that share this limit, this one among them. */
-static uint32_t sharers(const struct route *route, const struct limit *limit)
+static int64_t horizon_of(const struct route *route)
 {
-    uint32_t count = 1;
+    return route->config.cheap_receives ? mono_max(4 * route->receive_took_ns, CHEAP_HORIZON_NS)
+                                        : HORIZON_NS;
+}
 
-    for (uint32_t i = 0; i < route->flow->route_count; i++) {
-        const struct route *other = route->flow->routes[i];
-        if (other == route || other->held == 0 || other->paused) {
-            continue;
-        }
-        for (uint32_t j = 0; j < other->config.limits.count; j++) {
-            if (other->config.limits.limits[j] == limit) {
-                count++;
-                break;
-            }
-        }
-    }
-    return count;
+/* Of a receive that found what it asked for. */
+static void note_took(struct route *route, mono_ns now)
+{
+    int64_t took_ns = mono_min(now - route->receive_asked_at, CHEAP_TOOK_MAX_NS);
+
+    route->receive_took_ns += (took_ns - route->receive_took_ns) / 4;
 }
 
 /* Calls that can be expected to start within the horizon: 1 … HELD_MAX. */
 static uint32_t receive_goal(const struct route *route, mono_ns now)
 {
-    const double horizon_s = (double)HORIZON_NS / (double)NS_PER_S;
+    int64_t horizon_ns = horizon_of(route);
     const struct limit_set *set = &route->config.limits;
     uint32_t slots = route->config.target->concurrency.bound;
-    double goal = end_rate_per_second(&route->rate, now) * horizon_s;
+    double goal = end_rate_per_second(&route->rate, now) * (double)horizon_ns / (double)NS_PER_S;
 
     if (route->has_share && route->share.bound < slots) {
         slots = route->share.bound;
     }
     goal = goal > slots ? goal : slots;
     for (uint32_t i = 0; i < set->count; i++) {
-        struct limit *limit = set->limits[i];
-        double calls = limit_config(limit)->kind == LIMIT_QUOTA /* all at once, if need be */
-                           ? (double)limit_free_permits(limit, now)
-                           : limit_pace_per_second(limit) * horizon_s;
-        calls /= (double)route->config.weight * sharers(route, limit);
+        double calls = share_expect(route, set->limits[i], horizon_ns, now) / route->config.weight;
         goal = calls < goal ? calls : goal;
     }
     if (!(goal > 1)) { /* one that fails: another shows whether it is the target */
@@ -105,7 +102,7 @@ static uint32_t waiting_until(const struct heap *heap, size_t index, mono_ns unt
  */
 static uint32_t held_for(const struct route *route, uint32_t goal, mono_ns now)
 {
-    uint32_t ready = (uint32_t)route->lists[MESSAGE_READY].count;
+    uint32_t ready = route_ready_count(route);
     uint32_t waiting = (uint32_t)route->lists[MESSAGE_WAITING].count;
 
     if (ready >= goal || waiting == 0) {
@@ -134,7 +131,8 @@ static uint32_t receive_want(const struct route *route, mono_ns now)
         return 0;
     }
     uint32_t want = goal - have;
-    if (want < (goal + 1) / 2 && route->lists[MESSAGE_READY].count > 0) {
+    bool one_by_one = route->config.cheap_receives && goal <= CHEAP_FEW;
+    if (!one_by_one && want < (goal + 1) / 2 && heap_first(&route->lanes.active) != NULL) {
         return 0; /* few, larger receives: each one costs a request */
     }
     return want < HELD_MAX - outside ? want : HELD_MAX - outside;
@@ -188,12 +186,14 @@ mono_ns receive_run(struct route *route, mono_ns now)
         return route->receive_at;
     }
     mono_ns from = calls_from(route, now);
-    if (from > mono_add(now, HORIZON_NS)) {
-        return from == MONO_NEVER ? MONO_NEVER : from - HORIZON_NS;
+    if (from > mono_add(now, horizon_of(route))) {
+        return from == MONO_NEVER ? MONO_NEVER : from - horizon_of(route);
     }
     uint32_t want = receive_want(route, now);
     if (want > 0) {
         route->receiving = true;
+        route->receive_asked = want;
+        route->receive_asked_at = now;
         flow->ops->receive(flow->context, route, want);
     }
     return MONO_NEVER;
@@ -205,17 +205,22 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
     now = flow_time(route->flow, now);
     SL_ASSERT(route->receiving);
     route->receiving = false;
+    route->answered = true;
+    if (error == 0 && count >= route->receive_asked) {
+        note_took(route, now);
+    }
     for (uint32_t i = 0; i < count; i++) {
         struct message *message = messages[i];
         SL_ASSERT(message->route == route && message->state == MESSAGE_NEW);
         route->received++;
         message->backoffs = message->attempts; /* of an earlier receipt, where they are known */
-        if (group_join(message, now) != 0) {
+        if (lane_join(message) != 0 || group_join(message, now) != 0) {
             settle_begin(message, SETTLE_RELEASE, 0, now);
         } else if (message_expires(message, now)) {
             give_up(message, GIVE_UP_EXPIRED, now);
         } else {
             lease_schedule(message);
+            lane_shed(message->lane, now);
         }
     }
     if (error == 0 || error == ERR_CANCELED) {

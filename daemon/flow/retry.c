@@ -60,7 +60,7 @@ static bool any_ready(const struct target *target)
 
     for (uint32_t i = 0; i < flow->route_count; i++) {
         const struct route *route = flow->routes[i];
-        if (route->config.target == target && route->lists[MESSAGE_READY].count > 0) {
+        if (route->config.target == target && route_ready_count(route) > 0) {
             return true;
         }
     }

@@ -71,6 +71,7 @@ static void route_init_lists(struct route *route)
     heap_reserve(&route->deadlines, most);
     heap_reserve(&route->leases, most);
     map_init(&route->groups, most + HELD_MAX, rng_next(&route->flow->rng));
+    lanes_init(route, most + HELD_MAX);
 }
 
 static void flow_grow(struct flow *flow, struct route *route)
@@ -78,6 +79,7 @@ static void flow_grow(struct flow *flow, struct route *route)
     size_t count = (size_t)flow->route_count + 1;
     struct route **routes = MEM_NEW_ARRAY(count, struct route *);
 
+    share_init(route);
     for (uint32_t i = 0; i < flow->route_count; i++) {
         routes[i] = flow->routes[i];
     }
@@ -86,7 +88,7 @@ static void flow_grow(struct flow *flow, struct route *route)
     flow->routes = routes;
     flow->routes[flow->route_count++] = route;
     flow->reservations = MEM_NEW_ARRAY(count * LIMIT_SET_MAX, struct reservation);
-    list_push(&flow->order, &route->node);
+    heap_reserve(&flow->turns[route->config.priority], count);
 }
 
 struct route *flow_route_add(struct flow *flow, const struct route_config *config, mono_ns now)
@@ -99,9 +101,9 @@ struct route *flow_route_add(struct flow *flow, const struct route_config *confi
     route->config = *config;
     route->name = mem_dup(config->name, strlen(config->name));
     route->config.name = route->name;
-    if (route->config.weight == 0) {
-        route->config.weight = 1;
-    }
+    route->config.weight = config->weight > 0 ? config->weight : 1;
+    route->config.share = config->share > 0 ? config->share : 1;
+    SL_ASSERT(config->priority <= ROUTE_PRIORITY_MAX);
     route->paused = config->paused;
     route->accounted_at = now;
     route->rate.since = now;
@@ -137,11 +139,13 @@ void route_free(struct route *route)
         }
     }
     groups_free(route);
+    lanes_done(route);
     heap_done(&route->deadlines);
     heap_done(&route->leases);
     if (route->has_share) {
         concurrency_done(&route->share);
     }
+    share_done(route);
     free(route->name);
     free(route);
 }
@@ -241,10 +245,9 @@ static const struct reservation *reserved_by(const struct route *route)
     return NULL;
 }
 
-struct limit_verdict route_admit(struct route *route, mono_ns now)
+struct limit_verdict route_admit_own(struct route *route, mono_ns now)
 {
     struct target *target = route->config.target;
-    struct limit_verdict verdict;
 
     if (route->paused) {
         return no(LIMIT_REASON_PAUSED, MONO_NEVER);
@@ -252,30 +255,47 @@ struct limit_verdict route_admit(struct route *route, mono_ns now)
     if (!target->available) {
         return no(LIMIT_REASON_UNAVAILABLE, MONO_NEVER);
     }
-    verdict = health_admit(route, now);
+    struct limit_verdict verdict = health_admit(route, now);
     if (!verdict.admit) {
         return verdict;
     }
     if (route->gate_until > now) {
         return no(LIMIT_REASON_GATE, route->gate_until);
     }
-    verdict = concurrency_check(&target->concurrency, now);
+    if (!route->has_share) {
+        return (struct limit_verdict){.admit = true, .at = now};
+    }
+    verdict = concurrency_check(&route->share, now);
+    if (!verdict.admit && verdict.reason == LIMIT_REASON_CONCURRENCY) {
+        verdict.reason = LIMIT_REASON_ROUTE_CONCURRENCY;
+    }
+    return verdict;
+}
+
+struct limit_verdict route_admit(struct route *route, mono_ns now)
+{
+    struct limit_verdict verdict = route_admit_own(route, now);
+
+    route->waits_for = NULL;
     if (!verdict.admit) {
         return verdict;
     }
-    if (route->has_share) {
-        verdict = concurrency_check(&route->share, now);
-        if (!verdict.admit) {
-            return verdict.reason == LIMIT_REASON_CONCURRENCY
-                       ? no(LIMIT_REASON_ROUTE_CONCURRENCY, verdict.at)
-                       : verdict;
-        }
+    verdict = concurrency_check(&route->config.target->concurrency, now);
+    if (!verdict.admit) {
+        route->waits_for = route->config.target;
+        return verdict;
     }
     const struct reservation *reservation = reserved_by(route);
     if (reservation != NULL) {
+        route->waits_for = reservation->limit;
         return no(LIMIT_REASON_PERMIT, reservation->until);
     }
-    return limit_set_check(&route->config.limits, route->config.weight, now);
+    uint32_t index = 0;
+    verdict = limit_set_slowest(&route->config.limits, route->config.weight, now, &index);
+    if (!verdict.admit) {
+        route->waits_for = route->config.limits.limits[index];
+    }
+    return verdict;
 }
 
 void route_reserve(struct route *route, mono_ns now)

@@ -65,6 +65,7 @@ static void message_finish(struct message *message, mono_ns now)
     heap_remove(&route->leases, &message->lease);
     group_leave(message, now);
     message_move(message, MESSAGE_NEW);
+    lane_leave(message);
     message->settled = true;
     route->settled[message->settle]++;
     message_free(message);

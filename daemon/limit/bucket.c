@@ -123,6 +123,19 @@ void bucket_resize(struct bucket *bucket, const struct limit_config *config, int
     stamps_reserve(&bucket->lost, config->burst);
 }
 
+mono_ns bucket_full_at(const struct bucket *bucket)
+{
+    mono_ns at = bucket->tat;
+
+    if (bucket->held > bucket->lost.units) {
+        return MONO_NEVER;
+    }
+    for (uint32_t i = 0; i < bucket->lost.count; i++) { /* as if they all arrived last of all */
+        at = mono_max(at, mono_add(bucket->lost.items[i].at, bucket->guard_ns));
+    }
+    return mono_add(at, (int64_t)bucket->held * bucket->interval_ns);
+}
+
 void bucket_drain(struct bucket *bucket, mono_ns at)
 {
     bucket->tat = mono_max(bucket->tat, mono_add(at, (bucket->burst - 1) * bucket->interval_ns));

@@ -34,6 +34,8 @@ void bucket_refund(struct bucket *bucket, uint32_t weight);
 /* Tokens in the bucket stay; a deeper one is not filled up by that. */
 void bucket_resize(struct bucket *bucket, const struct limit_config *config, int64_t interval_ns,
                    mono_ns now);
+/* When it is full again at the latest; MONO_NEVER while calls may arrive at any time. */
+mono_ns bucket_full_at(const struct bucket *bucket);
 /* At that time it holds one token, at most. */
 void bucket_drain(struct bucket *bucket, mono_ns at);
 uint32_t bucket_free_permits(struct bucket *bucket, mono_ns now);

@@ -9,7 +9,8 @@ static bool waits_longer(const struct limit_verdict *a, const struct limit_verdi
     return b->admit || (a_claims == b_claims ? a->at > b->at : b_claims);
 }
 
-struct limit_verdict limit_set_check(const struct limit_set *set, uint32_t weight, mono_ns now)
+struct limit_verdict limit_set_slowest(const struct limit_set *set, uint32_t weight, mono_ns now,
+                                       uint32_t *ret_index)
 {
     struct limit_verdict longest = {.admit = true, .reason = LIMIT_REASON_NONE, .at = now};
 
@@ -17,9 +18,17 @@ struct limit_verdict limit_set_check(const struct limit_set *set, uint32_t weigh
         struct limit_verdict verdict = limit_check(set->limits[i], weight, now);
         if (!verdict.admit && waits_longer(&verdict, &longest)) {
             longest = verdict;
+            *ret_index = i;
         }
     }
     return longest;
+}
+
+struct limit_verdict limit_set_check(const struct limit_set *set, uint32_t weight, mono_ns now)
+{
+    uint32_t index;
+
+    return limit_set_slowest(set, weight, now, &index);
 }
 
 void limit_set_want(const struct limit_set *set, uint32_t weight, mono_ns now)
@@ -31,19 +40,14 @@ void limit_set_want(const struct limit_set *set, uint32_t weight, mono_ns now)
     }
 }
 
-void limit_set_take(const struct limit_set *set, uint32_t weight, mono_ns now)
-{
-    for (uint32_t i = 0; i < set->count; i++) {
-        limit_take(set->limits[i], weight, now);
-    }
-}
-
 void limit_grant_take(struct limit_grant *grant, const struct limit_set *set, uint32_t weight,
                       mono_ns now)
 {
     SL_ASSERT(set->count <= LIMIT_SET_MAX);
-    limit_set_take(set, weight, now);
-    *grant = (struct limit_grant){.set = *set, .weight = weight, .open = (1u << set->count) - 1};
+    *grant = (struct limit_grant){.set = *set, .weight = weight};
+    for (uint32_t i = 0; i < set->count; i++) {
+        grant->open |= limit_take(set->limits[i], weight, now) ? 1u << i : 0;
+    }
 }
 
 /* The next limit that is still open, or NULL; closes it. */

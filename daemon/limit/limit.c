@@ -16,6 +16,7 @@ struct limit {
     mono_ns gate;     /* Retry-After */
     bool gate_ahead;  /* not passed yet */
     mono_ns quiet_at; /* calls of an earlier process may arrive until then */
+    uint64_t delayed; /* dry run */
     struct pacer pacer;
     struct claims claims; /* of a saved limit */
     union {
@@ -193,12 +194,11 @@ static void pass_gate(struct limit *limit, mono_ns now)
     }
 }
 
-struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns now)
+static struct limit_verdict decide(struct limit *limit, uint32_t weight, mono_ns now)
 {
     const struct limit_config *config = &limit->config;
     struct limit_verdict verdict;
 
-    now = advance(limit, now);
     pass_gate(limit, now);
     if (config->saved && !limit->claims.restored) {
         return (struct limit_verdict){.reason = LIMIT_REASON_COLD, .at = MONO_NEVER};
@@ -211,16 +211,31 @@ struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns n
     if (config->pace && config->kind == LIMIT_WINDOW) {
         also_wait(&verdict, LIMIT_REASON_PACER, pacer_at(&limit->pacer), now);
     }
-    if (verdict.admit && config->saved && !claims_allow(&limit->claims, weight)) {
+    /* One that only counts need not be right after a crash: it claims nothing. */
+    if (verdict.admit && config->saved && !config->dry_run &&
+        !claims_allow(&limit->claims, weight)) {
         return (struct limit_verdict){.reason = LIMIT_REASON_CLAIM, .at = MONO_NEVER};
     }
     return verdict;
 }
 
-void limit_take(struct limit *limit, uint32_t weight, mono_ns now)
+struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns now)
 {
     now = advance(limit, now);
-    if (limit->config.saved) {
+    if (limit->config.dry_run) {
+        return (struct limit_verdict){.admit = true, .reason = LIMIT_REASON_NONE, .at = now};
+    }
+    return decide(limit, weight, now);
+}
+
+bool limit_take(struct limit *limit, uint32_t weight, mono_ns now)
+{
+    now = advance(limit, now);
+    if (limit->config.dry_run && !decide(limit, weight, now).admit) {
+        limit->delayed++;
+        return false;
+    }
+    if (limit->config.saved && !limit->config.dry_run) {
         SL_ASSERT(claims_allow(&limit->claims, weight));
         claims_take(&limit->claims, weight);
     }
@@ -228,14 +243,15 @@ void limit_take(struct limit *limit, uint32_t weight, mono_ns now)
     case LIMIT_WINDOW:
         window_take(&limit->window, weight);
         pacer_take(&limit->pacer, weight, now);
-        return;
+        return true;
     case LIMIT_BUCKET:
         bucket_take(&limit->bucket, weight);
-        return;
+        return true;
     case LIMIT_QUOTA:
         quota_take(&limit->quota, weight, now);
-        return;
+        return true;
     }
+    return true;
 }
 
 void limit_arrived(struct limit *limit, uint32_t weight, mono_ns arrival, mono_ns now)
@@ -277,7 +293,9 @@ void limit_unknown(struct limit *limit, uint32_t weight, mono_ns reset_at, mono_
 void limit_refund(struct limit *limit, uint32_t weight, mono_ns now)
 {
     now = advance(limit, now);
-    claims_refund(&limit->claims, weight);
+    if (limit->config.saved && !limit->config.dry_run) {
+        claims_refund(&limit->claims, weight);
+    }
     switch (limit->config.kind) {
     case LIMIT_WINDOW:
         window_refund(&limit->window, weight);
@@ -359,9 +377,37 @@ uint32_t limit_free_permits(struct limit *limit, mono_ns now)
     }
 }
 
+mono_ns limit_new_again_at(const struct limit *limit)
+{
+    mono_ns at;
+
+    switch (limit->config.kind) {
+    case LIMIT_WINDOW:
+        return mono_max(mono_max(window_free_at(&limit->window), limit->pacer.next), limit->gate);
+    case LIMIT_BUCKET:
+        at = limit->gate_ahead /* it empties the bucket */
+                 ? mono_add(limit->gate, limit->config.burst * limit->bucket.interval_ns)
+                 : limit->gate;
+        return mono_max(bucket_full_at(&limit->bucket), at);
+    case LIMIT_QUOTA:
+        break;
+    }
+    return MONO_NEVER;
+}
+
+uint64_t limit_dry_run_delayed(const struct limit *limit)
+{
+    return limit->delayed;
+}
+
+double limit_config_pace(const struct limit_config *config)
+{
+    return (double)config->requests * (double)NS_PER_S / (double)config->per_ns;
+}
+
 double limit_pace_per_second(const struct limit *limit)
 {
-    return (double)limit->config.requests * (double)NS_PER_S / (double)limit->config.per_ns;
+    return limit_config_pace(&limit->config);
 }
 
 void limit_quota_periods(struct limit *limit, const struct limit_period periods[2], mono_ns now)

@@ -8,7 +8,8 @@
  */
 void window_init(struct window *window, uint32_t permits, int64_t hold_ns, mono_ns quiet_at)
 {
-    *window = (struct window){.permits = permits, .hold_ns = hold_ns, .forgotten = quiet_at};
+    *window = (struct window){
+        .permits = permits, .hold_ns = hold_ns, .forgotten = quiet_at, .newest = quiet_at};
     stamps_init(&window->stamps, permits);
     stamps_push(&window->stamps, quiet_at, permits);
 }
@@ -74,6 +75,7 @@ void window_return(struct window *window, uint32_t weight, mono_ns arrival)
     SL_ASSERT(window->held >= weight);
     window->held -= weight;
     stamps_push(&window->stamps, mono_max(arrival, window->forgotten), weight);
+    window->newest = mono_max(window->newest, arrival);
     trim(window);
 }
 
@@ -94,6 +96,11 @@ void window_resize(struct window *window, uint32_t permits, int64_t hold_ns)
         stamps_push(&window->stamps, window->forgotten, permits - (uint32_t)owned);
     }
     trim(window);
+}
+
+mono_ns window_free_at(const struct window *window)
+{
+    return window->held > 0 ? MONO_NEVER : mono_add(window->newest, window->hold_ns);
 }
 
 void window_restore(struct window *window, uint64_t units, mono_ns at)

@@ -15,6 +15,7 @@ struct window {
     uint64_t held;        /* permits of calls that are not known to have arrived */
     struct stamps stamps; /* the other permits: arrival of the last call, free hold_ns later */
     mono_ns forgotten;    /* latest arrival that is in stamps no more */
+    mono_ns newest;       /* latest arrival that is known of */
 };
 
 /* Calls of an earlier process may arrive until quiet_at: as if N did at that moment. */
@@ -29,6 +30,8 @@ void window_return(struct window *window, uint32_t weight, mono_ns arrival);
 /* The call was never made. */
 void window_refund(struct window *window, uint32_t weight);
 void window_resize(struct window *window, uint32_t permits, int64_t hold_ns);
+/* When all permits are free; MONO_NEVER while some are held. */
+mono_ns window_free_at(const struct window *window);
 uint32_t window_free_permits(const struct window *window, mono_ns now);
 
 #endif

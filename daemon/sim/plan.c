@@ -7,7 +7,7 @@ void sim_plan_run(const struct sim_plan *plan, struct sim_plan_report *ret)
     struct sim *sim = sim_new(plan->seed);
     const struct limit_config *config = &plan->limit;
     int64_t cold_ns = plan->limited ? config->per_ns + config->max_flight_ns + config->guard_ns : 0;
-    const struct sim_limit_config limit = {plan->limit, !plan->limited};
+    const struct sim_limit_config limit = {.limit = plan->limit, .measured_only = !plan->limited};
     const struct sim_target_config target = {
         .concurrency = plan->concurrency,
         .timeout_ns = TIMEOUT_NS,

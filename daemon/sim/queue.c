@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ENDLESS_AHEAD 2000u /* visible messages of an endless queue */
 #define LEASE_CAP_NS  (12 * 3600 * NS_PER_S)
@@ -97,6 +98,20 @@ static void record_end(struct sim_record *record, enum sim_place place)
     answer_when_visible(queue); /* its group may go on */
 }
 
+static void quiet_wait_add(struct sim_queue *queue, double wait_s)
+{
+    if (queue->quiet_count == queue->quiet_capacity) {
+        queue->quiet_capacity = queue->quiet_capacity == 0 ? 1024 : 2 * queue->quiet_capacity;
+        double *waits = MEM_NEW_ARRAY(queue->quiet_capacity, double);
+        if (queue->quiet_count > 0) {
+            memcpy(waits, queue->quiet_waits, queue->quiet_count * sizeof(double));
+        }
+        free(queue->quiet_waits);
+        queue->quiet_waits = waits;
+    }
+    queue->quiet_waits[queue->quiet_count++] = wait_s;
+}
+
 void sim_record_called(struct sim_record *record, mono_ns now)
 {
     struct sim_queue_report *report = &record->queue->report;
@@ -106,6 +121,9 @@ void sim_record_called(struct sim_record *record, mono_ns now)
         return;
     }
     record->called = true;
+    if (record->queue->config.tenants > 0 && record->group > 0) {
+        quiet_wait_add(record->queue, wait_s);
+    }
     record->queue->waits++;
     report->wait_mean_s += (wait_s - report->wait_mean_s) / (double)record->queue->waits;
     report->wait_max_s = wait_s > report->wait_max_s ? wait_s : report->wait_max_s;
@@ -172,7 +190,13 @@ static bool is_answer_lost(const struct sim_queue *queue)
 
 /* ---- sending ---- */
 
-static void send_one(struct sim_queue *queue, mono_ns now)
+/* Of a FIFO queue in turn; what is not of the Poisson stream is of the noisy tenant. */
+static uint32_t next_group(const struct sim_queue *queue)
+{
+    return queue->config.tenants > 0 ? 0 : (uint32_t)(queue->next_sequence % queue->group_count);
+}
+
+static void send_one(struct sim_queue *queue, uint32_t group, mono_ns now)
 {
     struct sim_record *record = MEM_NEW(struct sim_record);
 
@@ -180,7 +204,7 @@ static void send_one(struct sim_queue *queue, mono_ns now)
     record->place = SIM_GONE;
     record->references = 1; /* of the queue, until it is deleted or dead */
     record->sequence = queue->next_sequence++;
-    record->group = (uint32_t)(record->sequence % queue->group_count);
+    record->group = group;
     record->sent_at = now;
     record->scripted = sim_chance(queue->sim, queue->config.refused_share)   ? 400
                        : sim_chance(queue->sim, queue->config.failing_share) ? 500
@@ -201,7 +225,7 @@ void sim_send(struct sim *sim, uint32_t queue, uint32_t count)
     struct sim_queue *to = sim->queues[queue];
 
     for (uint32_t i = 0; i < count; i++) {
-        send_one(to, sim->clock.now);
+        send_one(to, next_group(to), sim->clock.now);
     }
     answer_when_visible(to);
 }
@@ -211,7 +235,7 @@ static void on_burst(void *context, mono_ns now)
     struct sim_queue *queue = context;
 
     for (uint32_t i = 0; i < queue->config.burst_count; i++) {
-        send_one(queue, now);
+        send_one(queue, next_group(queue), now);
     }
     if (--queue->bursts_left > 0) {
         sim_clock_set(&queue->sim->clock, &queue->burst, now + queue->config.burst_every_ns);
@@ -229,11 +253,18 @@ static void next_arrival(struct sim_queue *queue, mono_ns now)
     }
 }
 
+static uint32_t quiet_tenant(struct sim_queue *queue)
+{
+    return queue->config.tenants > 1
+               ? (uint32_t)rng_between(&queue->sim->rng, 1, queue->config.tenants - 1)
+               : next_group(queue);
+}
+
 static void on_arrival(void *context, mono_ns now)
 {
     struct sim_queue *queue = context;
 
-    send_one(queue, now);
+    send_one(queue, quiet_tenant(queue), now);
     next_arrival(queue, now);
     answer_when_visible(queue);
 }
@@ -245,6 +276,11 @@ static struct sim_record *next_visible(struct sim_queue *queue, const bool *take
 {
     for (uint32_t i = 0; i < queue->group_count; i++) {
         uint32_t index = (queue->group_turn + i) % queue->group_count;
+        if (queue->config.tenants > 1) { /* in turn, the noisy one last */
+            index = i == queue->group_count - 1
+                        ? 0
+                        : 1 + (queue->group_turn + i) % (queue->group_count - 1);
+        }
         struct sim_group *group = &queue->groups[index];
         struct list_node *first = list_first(&group->visible);
         /* A group with messages out is locked, but for those of this same receive. */
@@ -292,7 +328,7 @@ static void pick_all(struct sim_queue *queue, mono_ns now)
         }
         pick(queue, record, now);
         if (queue->config.endless) {
-            send_one(queue, now);
+            send_one(queue, next_group(queue), now);
         }
     }
     queue->picked_at = now;
@@ -360,6 +396,7 @@ static struct message *message_from(struct sim_queue *queue, struct sim_record *
     message->source_data = handle;
     message->id = str_from(record->id);
     message->group = queue->config.groups > 0 ? str_from(record->group_id) : STR_NONE;
+    message->tenant = queue->group_count > 1 ? str_from(record->group_id) : STR_NONE;
     message->receive_count = record->receive_count;
     message->attempts = record->attempts;
     message->received_at = queue->sim->clock.now;
@@ -629,7 +666,9 @@ struct sim_queue *sim_queue_new(struct sim *sim, const struct sim_queue_config *
 
     queue->sim = sim;
     queue->config = *config;
-    queue->group_count = config->groups > 0 ? config->groups : 1;
+    queue->group_count = config->groups > 0    ? config->groups
+                         : config->tenants > 0 ? config->tenants
+                                               : 1;
     queue->groups = MEM_NEW_ARRAY(queue->group_count, struct sim_group);
     for (uint32_t i = 0; i < queue->group_count; i++) {
         list_init(&queue->groups[i].visible);
@@ -639,7 +678,7 @@ struct sim_queue *sim_queue_new(struct sim *sim, const struct sim_queue_config *
     queue->picked = MEM_NEW_ARRAY(RECEIVE_MAX, struct sim_record *);
     queue_events(queue);
     for (uint32_t i = 0; i < (config->endless ? ENDLESS_AHEAD : config->backlog); i++) {
-        send_one(queue, now);
+        send_one(queue, next_group(queue), now);
     }
     queue->bursts_left = config->bursts;
     if (config->bursts > 0) {
@@ -665,5 +704,6 @@ void sim_queue_free(struct sim_queue *queue)
     }
     free(queue->groups);
     free(queue->picked);
+    free(queue->quiet_waits);
     free(queue);
 }

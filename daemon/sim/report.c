@@ -51,6 +51,49 @@ uint32_t sim_log_peak(const struct sim_log *log, int64_t per_ns)
     return peak;
 }
 
+void sim_limit_arrival(struct sim_limit *limit, uint32_t key, mono_ns at, uint32_t weight)
+{
+    sim_log_add(&limit->host, at, weight);
+    if (limit->config.keys_max == 0) {
+        return;
+    }
+    if (key >= limit->key_count) {
+        struct sim_log *logs = MEM_NEW_ARRAY((size_t)key + 1, struct sim_log);
+        if (limit->key_count > 0) {
+            memcpy(logs, limit->by_key, limit->key_count * sizeof(logs[0]));
+        }
+        free(limit->by_key);
+        limit->by_key = logs;
+        limit->key_count = key + 1;
+    }
+    sim_log_add(&limit->by_key[key], at, weight);
+}
+
+void sim_limit_logs_done(struct sim_limit *limit)
+{
+    for (uint32_t i = 0; i < limit->key_count; i++) {
+        sim_log_done(&limit->by_key[i]);
+    }
+    free(limit->by_key);
+    sim_log_done(&limit->host);
+    sim_log_done(&limit->app);
+}
+
+static uint32_t peak_at_host(const struct sim_limit *limit)
+{
+    int64_t per_ns = limit->config.limit.per_ns;
+    uint32_t peak = 0;
+
+    if (limit->config.keys_max == 0) {
+        return sim_log_peak(&limit->host, per_ns);
+    }
+    for (uint32_t i = 0; i < limit->key_count; i++) {
+        uint32_t one = sim_log_peak(&limit->by_key[i], per_ns);
+        peak = one > peak ? one : peak;
+    }
+    return peak;
+}
+
 void sim_limit_report(const struct sim *sim, uint32_t limit, struct sim_limit_report *ret)
 {
     const struct sim_limit *of = sim->limits[limit];
@@ -60,7 +103,7 @@ void sim_limit_report(const struct sim *sim, uint32_t limit, struct sim_limit_re
 
     *ret = (struct sim_limit_report){
         .arrivals = host->count,
-        .peak = sim_log_peak(host, config->per_ns),
+        .peak = peak_at_host(of),
         .app_peak = sim_log_peak(&of->app, config->per_ns),
     };
     if (host->count < 2) {
@@ -86,4 +129,26 @@ void sim_queue_report(const struct sim *sim, uint32_t queue, struct sim_queue_re
 {
     *ret = sim->queues[queue]->report;
     ret->left = sim->queues[queue]->live;
+}
+
+static int compare_waits(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+double sim_queue_quiet_wait_s(const struct sim *sim, uint32_t queue, double quantile)
+{
+    const struct sim_queue *of = sim->queues[queue];
+
+    SL_ASSERT(of->quiet_count > 0);
+    qsort(of->quiet_waits, of->quiet_count, sizeof(double), compare_waits);
+    return of->quiet_waits[(size_t)(quantile * (double)(of->quiet_count - 1))];
+}
+
+void sim_queue_quiet_forget(struct sim *sim, uint32_t queue)
+{
+    sim->queues[queue]->quiet_count = 0;
 }

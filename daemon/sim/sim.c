@@ -68,6 +68,17 @@ static void on_message_done(void *context, struct message *message)
     sim_queue_message_done(message);
 }
 
+static void on_keys(void *context, const struct message *message, struct message_keys *ret)
+{
+    const struct sim_handle *handle = message->source_data;
+
+    (void)context;
+    ret->tenant = message->tenant;
+    for (uint32_t i = 0; i < LIMIT_SET_MAX; i++) {
+        ret->keys[i] = str_from(handle->record->group_id);
+    }
+}
+
 static void on_breaker(void *context, struct target *target)
 {
     struct sim_target *t = flow_target_config(target)->user;
@@ -94,7 +105,8 @@ static bool admits(const struct route *route, const struct route_stats *stats, m
 static bool is_private(enum limit_reason reason)
 {
     return reason == LIMIT_REASON_ROUTE_CONCURRENCY || reason == LIMIT_REASON_UNAVAILABLE ||
-           reason == LIMIT_REASON_GATE;
+           reason == LIMIT_REASON_GATE || reason == LIMIT_REASON_KEY ||
+           reason == LIMIT_REASON_KEYS_FULL;
 }
 
 /* Returns how many it holds outside a call. */
@@ -175,6 +187,7 @@ static void flow_boot(struct sim *sim)
         .settle = on_settle,
         .extend = on_extend,
         .message_done = on_message_done,
+        .keys = on_keys,
         .breaker = on_breaker,
     };
 
@@ -196,7 +209,11 @@ struct sim *sim_new(uint64_t seed)
 
 static void limit_boot(struct sim *sim, struct sim_limit *limit)
 {
-    if (!limit->config.measured_only) {
+    if (limit->config.keys_max > 0) {
+        int error = limit_keyed_new(&limit->config.limit, limit->config.keys_max, sim->clock.now,
+                                    &limit->keyed);
+        SL_ASSERT(error == 0);
+    } else if (!limit->config.measured_only) {
         int error = limit_new(&limit->config.limit, sim->clock.now, &limit->limit);
         SL_ASSERT(error == 0);
     }
@@ -234,16 +251,21 @@ static void route_boot(struct sim *sim, struct sim_route *route)
         .target = route->target->target,
         .concurrency = route->config.concurrency,
         .weight = route->config.weight,
+        .share = route->config.share,
+        .priority = route->config.priority,
         .retry = route->config.retry,
         .paused = route->config.paused,
         .has_dead_letter = route->config.has_dead_letter,
+        .cheap_receives = route->queue->config.visibility_ns == 0,
         .user = route,
     };
 
     for (uint32_t i = 0; i < route->config.limit_count; i++) {
-        struct limit *limit = sim->limits[route->config.limits[i]]->limit;
-        if (limit != NULL) {
-            config.limits.limits[config.limits.count++] = limit;
+        const struct sim_limit *limit = sim->limits[route->config.limits[i]];
+        if (limit->keyed != NULL) {
+            config.keyed[config.keyed_count++] = limit->keyed;
+        } else if (limit->limit != NULL) {
+            config.limits.limits[config.limits.count++] = limit->limit;
         }
     }
     route->route = flow_route_add(sim->flow, &config, sim->clock.now);
@@ -345,6 +367,8 @@ static void limits_free(struct sim *sim)
     for (uint32_t i = 0; i < sim->limit_count; i++) {
         limit_free(sim->limits[i]->limit);
         sim->limits[i]->limit = NULL;
+        limit_keyed_free(sim->limits[i]->keyed);
+        sim->limits[i]->keyed = NULL;
         sim->limits[i]->gate_until = 0;
     }
 }
@@ -400,8 +424,7 @@ void sim_free(struct sim *sim)
         free(sim->routes[i]);
     }
     for (uint32_t i = 0; i < sim->limit_count; i++) {
-        sim_log_done(&sim->limits[i]->host);
-        sim_log_done(&sim->limits[i]->app);
+        sim_limit_logs_done(sim->limits[i]);
         free(sim->limits[i]);
     }
     free(sim->limits);

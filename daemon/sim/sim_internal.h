@@ -8,9 +8,11 @@
 #define SLUICE_SIM_INTERNAL_H
 
 #include "sluice/base/err.h"
+#include "sluice/limit/keyed.h"
 #include "sluice/sim/clock.h"
 #include "sluice/sim/sim.h"
 
+struct sim_limit;
 /* Times of arrivals, in order. */
 struct sim_log {
     mono_ns *at;
@@ -19,13 +21,19 @@ struct sim_log {
 };
 void sim_log_add(struct sim_log *log, mono_ns at, uint32_t weight);
 void sim_log_done(struct sim_log *log);
+/* An arrival at the host of a call that takes the limit's permits. */
+void sim_limit_arrival(struct sim_limit *limit, uint32_t key, mono_ns at, uint32_t weight);
+void sim_limit_logs_done(struct sim_limit *limit);
 /* Most weight in any half-open window of that length. */
 uint32_t sim_log_peak(const struct sim_log *log, int64_t per_ns);
 
 struct sim_limit {
     struct sim_limit_config config;
-    struct limit *limit; /* NULL when measured only */
+    struct limit *limit;       /* NULL when measured only, or by key */
+    struct limit_keyed *keyed; /* by key */
     struct sim_log host, app;
+    struct sim_log *by_key; /* at the host */
+    uint32_t key_count;
     mono_ns gate_until; /* Retry-After, as the process has seen it */
 };
 
@@ -88,6 +96,8 @@ struct sim_queue {
     int answer_error;
     struct sim_queue_report report;
     uint64_t waits;
+    double *quiet_waits;
+    size_t quiet_count, quiet_capacity;
 };
 
 struct sim_route {

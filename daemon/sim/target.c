@@ -266,7 +266,7 @@ static void on_arrive(void *context, mono_ns now)
     mono_ns read_at = now + sim_latency_draw(&target->config.app_delay, &sim->rng);
 
     for (uint32_t i = 0; i < route->limit_count; i++) {
-        sim_log_add(&sim->limits[route->limits[i]]->host, now, call->weight);
+        sim_limit_arrival(sim->limits[route->limits[i]], call->record->group, now, call->weight);
     }
     target->report.arrivals++;
     if (++target->working > target->report.work_peak) {

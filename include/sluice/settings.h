@@ -34,6 +34,10 @@ struct limit_settings {
     uint32_t burst;   /* bucket: >= 1 (resolved); window: 0 */
     int64_t guard_ns; /* resolved: by hold when not given */
     int64_t max_flight_ns;
+    char *key;         /* NULL: one limit for all messages */
+    uint32_t keys_max; /* resolved; 0 without key */
+    bool dry_run;
+    struct message_key parsed_key; /* resolved */
 };
 
 struct outcome_settings {
@@ -103,7 +107,9 @@ struct route_settings {
     char *target;
     struct config_strings limits; /* names */
     uint32_t concurrency;         /* 0: all of the target's */
-    uint32_t weight;
+    uint32_t weight, share, priority;
+    char *tenant;
+    struct message_key parsed_tenant; /* resolved */
     bool paused;
     int64_t visibility_ns; /* of a message held from SQS; resolved: above the target's timeout */
     struct retry_config retry;

@@ -10,6 +10,7 @@
 #include "sluice/base/err.h"
 #include "sluice/base/json.h"
 #include "sluice/deliver/destinations.h"
+#include "sluice/deliver/message_key.h"
 #include "sluice/deliver/source.h"
 #include "sluice/flow/flow.h"
 #include "sluice/flow/outcome_rules.h"
@@ -48,7 +49,8 @@ struct delivery_route_config {
     const char *name, *queue, *target; /* queue: for logs and metrics */
     const char *limits[LIMIT_SET_MAX];
     uint32_t limit_count;
-    uint32_t concurrency, weight;
+    uint32_t concurrency, weight, share, priority;
+    struct message_key tenant;
     struct retry_config retry;
     bool paused;
     bool has_dead_letter;                        /* the queue has a dead-letter queue */
@@ -63,6 +65,11 @@ struct delivery_route_config {
 struct delivery *delivery_new(const struct delivery_parts *parts);
 SL_MUST_CHECK int delivery_limit_add(struct delivery *d, const char *name,
                                      const struct limit_config *config, struct error *e);
+/* For each value of the key on its own, at most keys_max at a time (limit/keyed.h). */
+SL_MUST_CHECK int delivery_limit_keyed_add(struct delivery *d, const char *name,
+                                           const struct limit_config *config,
+                                           const struct message_key *key, uint32_t keys_max,
+                                           struct error *e);
 SL_MUST_CHECK int delivery_target_add(struct delivery *d,
                                       const struct delivery_target_config *config, struct error *e);
 SL_MUST_CHECK int delivery_route_add(struct delivery *d, const struct delivery_route_config *config,

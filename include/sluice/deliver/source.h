@@ -22,7 +22,8 @@ struct sqs_attributes;
 struct sqs_marks;
 
 struct source_ops {
-    const char *kind; /* "embedded", "sqs" */
+    const char *kind;    /* "embedded", "sqs" */
+    bool cheap_receives; /* see flow/flow.h */
     void (*receive)(struct source *source, uint32_t max);
     /* Ends an outstanding receive early if that strands no message (embedded), or lets it end
      * (SQS); its completion comes all the same. */

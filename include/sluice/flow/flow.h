@@ -24,6 +24,13 @@
 struct flow;
 struct route;
 struct target;
+struct limit_keyed;
+
+/* What a message says of itself, borrowed until the next question. Absent counts as empty. */
+struct message_keys {
+    struct str tenant;
+    struct str keys[LIMIT_SET_MAX]; /* of route_config.keyed */
+};
 
 struct flow_ops {
     /* Ask the route's source for up to max messages; completion: flow_received (any count, 0 too).
@@ -42,6 +49,8 @@ struct flow_ops {
      * settled as message->settle says (LOST comes only here, never through ops->settle); false when
      * flow_free() ends what is still held. */
     void (*message_done)(void *context, struct message *message);
+    /* Asked once, when the message was received. NULL: message->tenant, and no keys. */
+    void (*keys)(void *context, const struct message *message, struct message_keys *ret);
     /* The state of the target's breaker changed: to be told and counted; no call back into the
      * flow but to read. */
     void (*breaker)(void *context, struct target *target);
@@ -68,14 +77,23 @@ struct target_config {
     void *user;                    /* of the ops' owner */
 };
 
+#define ROUTE_PRIORITY_MAX 9u
+#define ROUTE_SHARE_MAX    1000u
+
 struct route_config {
     const char *name;
     struct target *target;
     struct limit_set limits;
+    struct limit_keyed
+        *keyed[LIMIT_SET_MAX]; /* limits by key, borrowed; LIMIT_SET_MAX with limits */
+    uint32_t keyed_count;
     uint32_t concurrency; /* share of the target's; 0: all of it */
     uint32_t weight;      /* permits a call takes; >= 1 */
+    uint32_t share;       /* of a limit (or target) that it shares, beside the others'; >= 1 */
+    uint32_t priority;    /* 0 … ROUTE_PRIORITY_MAX: higher ones take what they can first */
     struct retry_config retry;
     bool paused;
+    bool cheap_receives;  /* a receive is no request: ask often, and hold little */
     bool has_dead_letter; /* false: dead_letter becomes a release with max_backoff, nothing is lost
                            */
     bool at_most_once;    /* what may have been done, as no answer came, is not called again but
@@ -124,6 +142,8 @@ void flow_source_full(struct route *route);
 void flow_route_pause(struct route *route, bool paused);
 /* The source found out whether its queue has a dead-letter queue. */
 void flow_route_dead_letter(struct route *route, bool has_dead_letter);
+/* A limit by key admits more, or less, than it did. */
+void flow_limits_changed(struct flow *flow);
 /* Stop receiving, hand back everything that is not in flight, let attempts end. */
 void flow_drain(struct flow *flow, mono_ns now);
 bool flow_is_drained(const struct flow *flow); /* holds no message and no receive is outstanding */

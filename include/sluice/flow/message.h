@@ -72,6 +72,7 @@ const char *give_up_name(enum give_up why);
 
 struct route;
 struct group;
+struct lane;
 
 struct message {
     struct route *route;
@@ -131,6 +132,8 @@ struct message {
     mono_ns parked_at;
     struct group *group_state;   /* of its group while it is of one */
     struct list_node group_node; /* behind the active one of its group */
+    struct lane *lane;           /* of its tenant and keys */
+    struct list_node lane_node;  /* in its lane, while READY */
 };
 
 #endif

@@ -61,6 +61,7 @@ struct limit_config {
     int64_t guard_ns;      /* added to W after an arrival */
     int64_t max_flight_ns; /* how long bytes of a dead connection may travel */
     bool pace;             /* the pacer in front (window); false only in comparisons and tests */
+    bool dry_run;          /* admits everything, counts what it would not have admitted */
     bool saved;            /* permits are claimed on disk; cannot change later */
 };
 
@@ -76,6 +77,8 @@ struct limit_config {
     XX(CONCURRENCY, "concurrency") /* K calls in flight */                                         \
     XX(ROUTE_CONCURRENCY, "route_concurrency") /* the route's share of K */                        \
     XX(PAUSED, "paused")                       /* the route is paused */                           \
+    XX(KEY, "key")                             /* a limit by key: of the message's key */          \
+    XX(KEYS_FULL, "keys_full")                 /* no room for one more key of a limit by key */    \
     XX(UNAVAILABLE, "unavailable")   /* the target cannot be called: its name does not resolve */  \
     XX(BREAKER, "breaker")           /* the target fails, or has just come back */                 \
     XX(RETRY_BUDGET, "retry_budget") /* too many calls would repeat failed ones */
@@ -105,8 +108,9 @@ void limit_free(struct limit *limit);
 /* May a call of this weight (1 … N or burst; more never admits) start now? Changes nothing that a
  * caller can see. */
 struct limit_verdict limit_check(struct limit *limit, uint32_t weight, mono_ns now);
-/* Takes the permits. Only directly after limit_check admitted the same weight at the same now. */
-void limit_take(struct limit *limit, uint32_t weight, mono_ns now);
+/* Takes the permits. Only directly after limit_check admitted the same weight at the same now.
+ * False: a dry run without permits for it: none was taken, and none is to be given back. */
+bool limit_take(struct limit *limit, uint32_t weight, mono_ns now);
 void limit_arrived(struct limit *limit, uint32_t weight, mono_ns arrival, mono_ns now);
 void limit_unknown(struct limit *limit, uint32_t weight, mono_ns reset_at, mono_ns now);
 void limit_refund(struct limit *limit, uint32_t weight, mono_ns now);
@@ -123,7 +127,15 @@ SL_MUST_CHECK int limit_resize(struct limit *limit, const struct limit_config *c
 
 const struct limit_config *limit_config(const struct limit *limit);
 uint32_t limit_free_permits(struct limit *limit, mono_ns now);
-double limit_pace_per_second(const struct limit *limit); /* N / W in seconds */
+/* N / W in seconds. */
+double limit_config_pace(const struct limit_config *config);
+double limit_pace_per_second(const struct limit *limit);
+/* From when the limit is as one that was made with it and never used, should nothing be taken any
+ * more; MONO_NEVER while permits are out. */
+mono_ns limit_new_again_at(const struct limit *limit);
+/* Calls that a dry run let pass and a limit would have delayed. What it let pass beyond the limit
+ * is not charged: each call is compared with what the limit had admitted until then. */
+uint64_t limit_dry_run_delayed(const struct limit *limit);
 
 /* ---- quota: the calendar ---- */
 #define LIMIT_PERIOD_NONE INT64_MIN
@@ -183,8 +195,10 @@ struct limit_set {
 /* Admits when all admit; else the verdict that keeps waiting longest. LIMIT_REASON_CLAIM only when
  * nothing else says no: then limit_set_want() asks for the claims. */
 struct limit_verdict limit_set_check(const struct limit_set *set, uint32_t weight, mono_ns now);
+/* The same; *ret_index: the limit that says no, unset when none does. */
+struct limit_verdict limit_set_slowest(const struct limit_set *set, uint32_t weight, mono_ns now,
+                                       uint32_t *ret_index);
 void limit_set_want(const struct limit_set *set, uint32_t weight, mono_ns now);
-void limit_set_take(const struct limit_set *set, uint32_t weight, mono_ns now);
 
 /*
  * grant: what one attempt holds of every limit of its set. Each limit is settled once, at the event

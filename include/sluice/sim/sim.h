@@ -21,6 +21,7 @@ struct sim;
 
 struct sim_limit_config {
     struct limit_config limit;
+    uint32_t keys_max;  /* > 0: by key, which is the message's group or tenant */
     bool measured_only; /* counted at the target, not enforced: what happens without a limiter */
 };
 
@@ -96,6 +97,8 @@ struct sim_queue_config {
     uint32_t max_receives;      /* then to the dead-letter queue by the queue itself; 0: never */
     int64_t poll_ns;            /* an empty receive answers after this; 0: 20 s */
     uint32_t groups;            /* > 0: FIFO, message i is of group i % groups */
+    uint32_t tenants; /* > 0: received in turn, tenant 0 last. Backlog and bursts are of tenant 0,
+                         the Poisson stream of the others, the quiet ones */
     struct sim_latency receive_latency, settle_latency;
     double receive_fail_share, settle_fail_share, extend_fail_share;
     double settle_lost_share; /* done, but reported as failed */
@@ -110,7 +113,7 @@ struct sim_route_config {
     uint32_t queue, target;
     uint32_t limits[LIMIT_SET_MAX];
     uint32_t limit_count;
-    uint32_t concurrency, weight;
+    uint32_t concurrency, weight, share, priority;
     struct retry_config retry;
     bool has_dead_letter, paused;
 };
@@ -142,7 +145,7 @@ struct route *sim_route(struct sim *sim, uint32_t route);
 
 struct sim_limit_report {
     uint64_t arrivals;   /* at the host */
-    uint32_t peak;       /* most in any half-open window of W at the host */
+    uint32_t peak;       /* most in any half-open window of W at the host; by key: of a key */
     uint32_t app_peak;   /* the same where the application reads */
     double per_second;   /* (arrivals - 1) / (last - first) */
     double utilisation;  /* per_second / (N / W) */
@@ -189,6 +192,10 @@ struct sim_queue_report {
     uint64_t unreached_counted;     /* attempts counted although nothing was written */
     double wait_mean_s, wait_max_s; /* from sent to the start of the first call */
 };
+/* Of the waits of quiet tenants' messages, from sent to the start of the first call, in seconds. */
+double sim_queue_quiet_wait_s(const struct sim *sim, uint32_t queue, double quantile);
+/* Counts from now on. */
+void sim_queue_quiet_forget(struct sim *sim, uint32_t queue);
 void sim_queue_report(const struct sim *sim, uint32_t queue, struct sim_queue_report *ret);
 
 /* ---- one target behind one limit, in one call (sluice plan) ---- */

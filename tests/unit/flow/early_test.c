@@ -50,8 +50,13 @@ static void on_message_done(void *context, struct message *message)
 
 static void early_answer(void **state)
 {
-    static const struct flow_ops ops = {on_receive, on_start,        on_settle,
-                                        on_extend,  on_message_done, NULL};
+    static const struct flow_ops ops = {
+        .receive = on_receive,
+        .start = on_start,
+        .settle = on_settle,
+        .extend = on_extend,
+        .message_done = on_message_done,
+    };
     const struct target_config target = {.name = "t", .concurrency = 4, .timeout_ns = 10 * S};
     const struct limit_config config = {
         .requests = 5, .per_ns = S, .guard_ns = 10 * MS, .max_flight_ns = S};

@@ -76,8 +76,13 @@ static inline void on_message_done(void *context, struct message *message)
 
 static inline struct bench *bench_new(struct route_config route, bool limited)
 {
-    static const struct flow_ops ops = {on_receive, on_start,        on_settle,
-                                        on_extend,  on_message_done, NULL};
+    static const struct flow_ops ops = {
+        .receive = on_receive,
+        .start = on_start,
+        .settle = on_settle,
+        .extend = on_extend,
+        .message_done = on_message_done,
+    };
     struct bench *b = calloc(1, sizeof(*b));
     const struct target_config target = {.name = "t", .concurrency = 4, .timeout_ns = 10 * S};
     const struct limit_config limit = {

@@ -590,6 +590,7 @@ static struct message *at_state(struct bench *b, enum message_state wanted)
     };
     struct message *message = flow_message_new(b->route);
 
+    assert_int_equal(lane_join(message), 0);
     for (size_t i = 0; message->state != wanted; i++) {
         message_move(message, way[wanted][i]);
     }

@@ -62,8 +62,13 @@ static void pump(struct bench *b)
 /* One message of each route called, one more of the second waiting. */
 static struct bench *bench_new(bool limited)
 {
-    static const struct flow_ops ops = {on_receive, on_start,        on_settle,
-                                        on_extend,  on_message_done, NULL};
+    static const struct flow_ops ops = {
+        .receive = on_receive,
+        .start = on_start,
+        .settle = on_settle,
+        .extend = on_extend,
+        .message_done = on_message_done,
+    };
     const struct target_config target = {.name = "t", .concurrency = 2, .timeout_ns = 10 * S};
     const struct limit_config config = {.requests = 5, .per_ns = S, .max_flight_ns = S};
     struct route_config route = {

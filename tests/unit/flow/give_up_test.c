@@ -53,8 +53,13 @@ static void on_message_done(void *context, struct message *message)
 
 static struct bench *bench_new(bool has_dead_letter)
 {
-    static const struct flow_ops ops = {on_receive, on_start,        on_settle,
-                                        on_extend,  on_message_done, NULL};
+    static const struct flow_ops ops = {
+        .receive = on_receive,
+        .start = on_start,
+        .settle = on_settle,
+        .extend = on_extend,
+        .message_done = on_message_done,
+    };
     const struct target_config target = {.name = "t", .concurrency = 1, .timeout_ns = 2 * S};
     struct route_config route = {
         .name = "r",

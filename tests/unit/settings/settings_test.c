@@ -205,6 +205,8 @@ static void test_design_example(void **state)
     assert_int_equal(route->limits.count, 1);
     assert_int_equal(route->limit_index[0], 0);
     assert_int_equal(route->weight, 1);
+    assert_int_equal(route->share, 1);
+    assert_int_equal(route->priority, 0);
     assert_int_equal(route->retry.max_attempts, 20);
     assert_true(route->retry.min_backoff_ns == NS_PER_S);
     assert_true(route->retry.max_backoff_ns == 120 * NS_PER_S);
@@ -215,6 +217,25 @@ static void test_design_example(void **state)
     assert_int_equal(target->breaker.failure_percent, 50);
     assert_true(target->breaker.max_open_ns == 60 * NS_PER_S);
     assert_true(route->visibility_ns == 60 * NS_PER_S);
+    settings_free(s);
+}
+
+static void test_keys(void **state)
+{
+    (void)state;
+    struct settings *s = load_file(GOOD "/tenants.json");
+    assert_int_equal(s->limits.items[0].parsed_key.kind, MESSAGE_KEY_BODY);
+    assert_string_equal(s->limits.items[0].parsed_key.name, "/tenant");
+    assert_int_equal(s->limits.items[0].keys_max, 100);
+    assert_int_equal(s->limits.items[1].keys_max, 10000);
+    assert_null(s->limits.items[2].key);
+    assert_int_equal(s->limits.items[2].keys_max, 0);
+    assert_true(s->limits.items[2].dry_run);
+    assert_false(s->limits.items[0].dry_run);
+    assert_int_equal(s->routes.items[0].parsed_tenant.kind, MESSAGE_KEY_ATTRIBUTE);
+    settings_free(s);
+    s = load_file(GOOD "/everything.json");
+    assert_int_equal(s->routes.items[0].parsed_tenant.kind, MESSAGE_KEY_GROUP);
     settings_free(s);
 }
 
@@ -233,6 +254,8 @@ static void test_resolved(void **state)
     assert_false(s->queues.items[1].implied);
     assert_int_equal(s->queues.items[0].delay_s, 5);
     assert_int_equal(s->routes.items[0].limit_index[1], 1);
+    assert_int_equal(s->routes.items[0].share, 3);
+    assert_int_equal(s->routes.items[0].priority, 9);
     assert_true(s->routes.items[0].paused);
     assert_int_equal(s->routes.items[0].retry.max_attempts, 0);
     assert_true(s->routes.items[0].retry.max_retry_duration_ns == 3600 * NS_PER_S);
@@ -468,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_good_files),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_design_example),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_resolved),
         cmocka_unit_test(test_quotas),
         cmocka_unit_test(test_tls),
