@@ -122,6 +122,7 @@ void give_up(struct message *message, enum give_up why, mono_ns now)
     struct route *route = message->route;
     int64_t max_backoff_ns = route->config.retry.max_backoff_ns;
 
+    SL_ASSERT(why != GIVE_UP_NONE);
     message->give_up = why;
     if (route->config.has_dead_letter) {
         settle_begin(message, SETTLE_DEAD_LETTER, 0, now);

@@ -169,6 +169,8 @@ uint32_t health_probes_wanted(const struct route *route);
 
 /* ---- lease.c ---- */
 void lease_schedule(struct message *message);
+/* After lease_schedule(): where an extension just failed the next one waits. */
+void lease_put_off(struct message *message, mono_ns now);
 bool lease_suffices(const struct message *message, mono_ns now);
 /* Its lease does not suffice: READY → BUFFERED until it is extended; back to the queue when it
  * cannot be. */

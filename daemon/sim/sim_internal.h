@@ -55,6 +55,7 @@ struct sim_record {
     uint64_t sequence;
     uint32_t group, generation, references; /* messages and calls that know it */
     uint32_t receive_count, deliveries;
+    uint32_t attempts; /* counted ones of earlier receipts: they are remembered by its id */
     mono_ns sent_at;
     int scripted; /* the status of every answer; 0: none */
     bool called, acked;

@@ -255,6 +255,22 @@ static void test_resolved(void **state)
     settings_free(s);
 }
 
+static void test_quotas(void **state)
+{
+    (void)state;
+    struct settings *s = load_file(GOOD "/quota.json");
+    assert_int_equal(s->limits.items[0].kind, LIMIT_QUOTA);
+    assert_true(s->limits.items[0].per_ns == LIMIT_DAY_NS);
+    assert_true(s->limits.items[1].per_ns == LIMIT_HOUR_NS);
+    assert_true(s->limits.items[2].per_ns == LIMIT_DAY_NS);
+    assert_int_equal(s->limits.items[2].kind, LIMIT_WINDOW);
+    assert_string_equal(s->time_zone, "America/Los_Angeles");
+    settings_free(s);
+    s = settings_default();
+    assert_string_equal(s->time_zone, "UTC");
+    settings_free(s);
+}
+
 static void test_tls(void **state)
 {
     (void)state;
@@ -444,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_design_example),
         cmocka_unit_test(test_resolved),
+        cmocka_unit_test(test_quotas),
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_derived_defaults),
         cmocka_unit_test(test_secrets),
