@@ -75,7 +75,8 @@ static const struct config_row rows[] = {
      .flags = CONFIG_RELOADABLE,
      TARGET(breaker.enabled),
      .fallback = "true",
-     .help = "false: every message is tried again by its route's retry plan alone."},
+     .help = "false: every message is tried again by its route's retry plan alone, and every "
+             "failure counts against max_attempts."},
     {.path = "targets.*.breaker.failure_percent",
      .type = CONFIG_INTEGER,
      .flags = CONFIG_RELOADABLE,

@@ -191,8 +191,10 @@ void health_ended(struct message *message, const struct attempt_result *result,
                   enum outcome outcome, mono_ns now);
 /* It ended without its call: a probe that was none. */
 void health_uncalled(const struct message *message, mono_ns now);
-/* A failure now is the target's, whatever message is called: it counts against none. */
+/* A failure now is the target's, whatever message is called … */
 bool health_is_failing(const struct target *target);
+/* … and, unless the retry plan is all there is, counts against no message. */
+bool health_excuses(const struct target *target);
 /* The message the route calls next, NULL when none is ready. */
 struct message *health_candidate(const struct route *route);
 /* How many messages a half-open breaker would like to have to probe with. */

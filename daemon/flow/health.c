@@ -5,7 +5,8 @@
  * the first few may be either; from the fifth on, if several messages failed, and as long as the
  * breaker is not closed, they are the target's: they count against no message (I5). So an outage,
  * however long, uses up at most four attempts. The failures of one message alone are its own: they
- * count, and the breaker takes those in a row for one piece of evidence.
+ * count, and the breaker takes those in a row for one piece of evidence. Without a breaker the
+ * retry plan of the route is all there is: every failure counts.
  */
 #include "flow_internal.h"
 
@@ -13,6 +14,11 @@ bool health_is_failing(const struct target *target)
 {
     return target->breaker.state != BREAKER_CLOSED ||
            (target->failures >= FAILING_MIN && target->failed_several);
+}
+
+bool health_excuses(const struct target *target)
+{
+    return target->config.breaker.enabled && health_is_failing(target);
 }
 
 /* ---- calls ---- */

@@ -212,12 +212,13 @@ uint32_t breaker_started(struct breaker *b, int64_t interval_ns, mono_ns now)
     if (b->state == BREAKER_HALF_OPEN) {
         b->probing = true;
     } else if (now < b->ramp_until) {
+        uint32_t permille = breaker_share_permille(b, now);
         int64_t ramped;
+        SL_ASSERT(permille > 0); /* no call starts while it is open */
         if (__builtin_mul_overflow(interval_ns, INT64_C(1000), &ramped)) {
             ramped = INT64_MAX;
         }
-        b->ramp_next =
-            mono_min(mono_add(now, ramped / breaker_share_permille(b, now)), b->ramp_until);
+        b->ramp_next = mono_min(mono_add(now, ramped / permille), b->ramp_until);
     }
     return b->generation;
 }
