@@ -352,6 +352,9 @@ static int add_route(struct app *app, const struct route_settings *r, struct err
         .weight = r->weight,
         .retry = r->retry,
         .paused = r->paused,
+        .idempotency_key = r->idempotency.key != NULL ? &r->idempotency.parsed : NULL,
+        .idempotency_expires_ns = r->idempotency.expires_after_ns,
+        .at_most_once = r->idempotency.on_unknown == IDEMPOTENCY_DEAD_LETTER,
     };
 
     for (uint32_t i = 0; i < r->limits.count; i++) {

@@ -84,8 +84,9 @@ static const struct config_row rows[] = {
      .max = 100,
      .fallback = "50",
      .unit = "percent",
-     .help = "Share of the last 100 calls (at least 20, none older than 5m) that have to fail; 5 "
-             "in a row that cannot connect will do as well. Throttled answers are no failures."},
+     .help = "Share of the last 100 calls (of 20, if there were fewer in the last 5m) that have to "
+             "fail; 5 in a row that cannot connect will do as well. Throttled answers are no "
+             "failures."},
     {.path = "targets.*.breaker.max_open",
      .type = CONFIG_DURATION,
      .flags = CONFIG_RELOADABLE,

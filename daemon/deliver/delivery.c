@@ -2,6 +2,7 @@
 
 #include "letter.h"
 
+#include "sluice/base/fault.h"
 #include "sluice/base/mem.h"
 #include "sluice/net/url.h"
 #include "sluice/runtime/log.h"
@@ -53,7 +54,9 @@ struct delivery_route *delivery_route_find(struct delivery *d, const char *name)
 struct parcel *delivery_parcel(struct message *message)
 {
     if (message->user == NULL) {
-        message->user = MEM_NEW(struct parcel);
+        struct parcel *parcel = MEM_NEW(struct parcel);
+        parcel->message = message;
+        message->user = parcel;
     }
     return message->user;
 }
@@ -79,7 +82,9 @@ static void on_receive(void *context, struct route *route, uint32_t max)
 static void on_settle(void *context, struct message *message, enum settle how, int64_t delay_ns)
 {
     (void)context;
-    delivery_settle(message, how, delay_ns);
+    if (!ledger_settle(message, how)) {
+        delivery_settle(message, how, delay_ns);
+    }
 }
 
 static void on_extend(void *context, struct message *message)
@@ -96,29 +101,12 @@ static void on_message_done(void *context, struct message *message)
 
     (void)context;
     if (message->settled) {
+        (void)FAULT("deliver.settled");
         instruments_settle(r, message, message->settle);
     }
+    ledger_message_done(message);
     r->source->ops->message_done(r->source, message);
     parcel_free(message->user);
-}
-
-static void on_start(void *context, struct message *message)
-{
-    struct delivery_route *r = delivery_route_of(message);
-    mono_ns now = message->attempt_started_at;
-
-    for (uint32_t i = 0; i < r->limit_count; i++) {
-        struct delivery_limit *limit = r->limits[i];
-        if (limit_config(limit->limit)->kind != LIMIT_QUOTA) { /* its periods are no window */
-            window_peak_add(&limit->peak, message->grant.weight, now);
-        }
-        if (limit->saved != NULL) {
-            quotas_mark(limit->saved);
-        }
-        limit->calls_hour += message->grant.weight;
-        limit->calls_day += message->grant.weight;
-    }
-    dispatch_start(context, message);
 }
 
 void source_received(struct source *source, struct message **messages, uint32_t count, int error,
@@ -132,7 +120,7 @@ void source_received(struct source *source, struct message **messages, uint32_t 
                                : r->receives_empty,
                    1);
     }
-    flow_received(source->route, messages, count, error, now);
+    ledger_received(r, messages, count, error, now);
 }
 
 /* A destination keeps what is given up as well as a queue does. */
@@ -195,7 +183,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
 {
     static const struct flow_ops ops = {
         .receive = on_receive,
-        .start = on_start,
+        .start = dispatch_start,
         .settle = on_settle,
         .extend = on_extend,
         .message_done = on_message_done,
@@ -210,6 +198,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->data_dir = parts->data_dir;
     d->unclean_start = parts->unclean_start;
     d->flow = flow_new(&ops, d, parts->seed);
+    map_init(&d->working, WORKING_MAX, parts->seed);
     list_init(&d->limits);
     list_init(&d->targets);
     list_init(&d->routes);
@@ -328,6 +317,16 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
     return 0;
 }
 
+static void add_idempotency(struct delivery_route *route,
+                            const struct delivery_route_config *config)
+{
+    if (config->idempotency_key != NULL) {
+        route->key = *config->idempotency_key;
+        route->key_expires_ms = config->idempotency_expires_ns / NS_PER_MS;
+        route->at_most_once = config->at_most_once;
+    }
+}
+
 static void add_destination(struct delivery_route *route, enum delivery_end end,
                             struct destination *destination)
 {
@@ -347,6 +346,7 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .weight = config->weight,
         .retry = config->retry,
         .paused = config->paused,
+        .at_most_once = config->at_most_once,
         .user = route,
     };
 
@@ -362,6 +362,8 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         SL_ASSERT(route->limits[i] != NULL);
         flow_config.limits.limits[i] = route->limits[i]->limit;
     }
+    route->may_have_retries = true; /* of an earlier process: the first look-up tells */
+    add_idempotency(route, config);
     route->limit_count = flow_config.limits.count = config->limit_count;
     route->route = flow_route_add(d->flow, &flow_config, loop_now());
     route->source->route = route->route;
@@ -478,5 +480,6 @@ void delivery_free(struct delivery *d)
     }
     quotas_done(d);
     instruments_done(d);
+    map_done(&d->working);
     free(d);
 }

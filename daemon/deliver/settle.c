@@ -92,7 +92,7 @@ static struct str build_record(void *context)
         .body = message->body,
         .give_up = message->settle == SETTLE_ACK ? GIVE_UP_NONE : message->give_up,
         .attempts = message->attempts,
-        .called = message->calls > 0,
+        .called = message->calls > 0 || letter->done_before,
         .status = message->last_status,
         .error = letter->error[0] != '\0' ? letter->error : NULL,
         .answer = {letter->answer, letter->answer_len},

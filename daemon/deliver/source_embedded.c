@@ -198,8 +198,8 @@ static void embedded_settle(struct source *source, struct message *message, enum
                   : how == SETTLE_DEAD_LETTER ? STORE_SETTLE_DEAD_LETTER
                                               : STORE_SETTLE_RELEASE;
     settle->delay_ms = (delay_ns + NS_PER_MS - 1) / NS_PER_MS;
-    /* Attempts are counted by themselves: a message that only changes its waiting place was not
-     * received for nothing (I5). */
+    /* Attempts are counted here, over restarts too: handing back costs no receive, or the waits of
+     * our own retries would use up the queue's max_receives (I5). */
     settle->uncount = how == SETTLE_RELEASE;
     settle->marks = how == SETTLE_DEAD_LETTER ? source_marks(message) : NULL;
     settle->done = on_settled;

@@ -42,10 +42,19 @@ void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns n
     limit_grant_arrived(&message->grant, arrived_at, now);
 }
 
+bool flow_attempt_called(struct message *message, mono_ns now)
+{
+    SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
+    message->attempt_started_at = flow_time(message->route->flow, now);
+    return !message->lease_lost;
+}
+
 static void permits_give_back(struct message *message, const struct attempt_result *result,
                               mono_ns now)
 {
-    if (result->error == 0 && !result->early) {
+    if (result->end != ATTEMPT_CALLED) {
+        limit_grant_withdraw(&message->grant, now);
+    } else if (result->error == 0 && !result->early) {
         limit_grant_response(&message->grant, result->ended_at, now);
     } else if (result->error != 0 && !result->written) {
         limit_grant_refund(&message->grant, now);
@@ -60,7 +69,7 @@ static void slots_give_back(struct message *message, const struct attempt_result
     struct route *route = message->route;
     struct target *target = route->config.target;
     /* Without an answer the API may still work at it: the slot lingers. */
-    bool over = result->error == 0 || !result->written;
+    bool over = result->end != ATTEMPT_CALLED || result->error == 0 || !result->written;
 
     SL_ASSERT(target->in_flight > 0);
     target->in_flight--;
@@ -122,6 +131,7 @@ void give_up(struct message *message, enum give_up why, mono_ns now)
     struct route *route = message->route;
     int64_t max_backoff_ns = route->config.retry.max_backoff_ns;
 
+    SL_ASSERT(why != GIVE_UP_NONE);
     message->give_up = why;
     if (route->config.has_dead_letter) {
         settle_begin(message, SETTLE_DEAD_LETTER, 0, now);
@@ -178,6 +188,12 @@ static void throttled(struct message *message, const struct attempt_result *resu
 static void act_on(struct message *message, enum outcome outcome,
                    const struct attempt_result *result, mono_ns now)
 {
+    bool again = outcome == OUTCOME_RETRY || outcome == OUTCOME_THROTTLE;
+
+    if (again && message->route->config.at_most_once && outcome_is_unknown(result)) {
+        give_up(message, GIVE_UP_UNKNOWN, now);
+        return;
+    }
     switch (outcome) {
     case OUTCOME_ACK:
         settle_begin(message, SETTLE_ACK, 0, now);
@@ -211,6 +227,26 @@ static bool leaves_all_the_same(const struct message *message, enum outcome outc
            (outcome == OUTCOME_DEAD_LETTER && message->route->config.has_dead_letter);
 }
 
+/* The attempt ends without its call. The route's totals keep the start: they never go back. */
+static void end_without_call(struct message *message, const struct attempt_result *result,
+                             mono_ns now)
+{
+    health_uncalled(message, now);
+    message->calls--;
+    if (message->calls == 0 && message->attempts == 0) {
+        message->first_attempt_at = MONO_NEVER;
+    }
+    if (result->end == ATTEMPT_DONE_BEFORE) {
+        settle_begin(message, SETTLE_ACK, 0, now);
+    } else if (message->lease_lost) {
+        settle_begin(message, SETTLE_LOST, 0, now);
+    } else if (result->end == ATTEMPT_UNKNOWN) {
+        give_up(message, GIVE_UP_UNKNOWN, now);
+    } else {
+        wait_until(message, mono_max(result->retry_after, now), now);
+    }
+}
+
 void flow_attempt_ended(struct message *message, const struct attempt_result *result, mono_ns now)
 {
     enum outcome outcome = outcome_of(result);
@@ -219,6 +255,10 @@ void flow_attempt_ended(struct message *message, const struct attempt_result *re
     SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
     permits_give_back(message, result, now);
     slots_give_back(message, result, now);
+    if (result->end != ATTEMPT_CALLED) {
+        end_without_call(message, result, now);
+        return;
+    }
     note_end(message->route, outcome, now);
     health_ended(message, result, outcome, now);
     message->last_status = result->status;

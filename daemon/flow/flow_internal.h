@@ -162,6 +162,8 @@ struct limit_verdict health_admit(struct route *route, mono_ns now);
 void health_started(struct message *message, mono_ns now);
 void health_ended(struct message *message, const struct attempt_result *result,
                   enum outcome outcome, mono_ns now);
+/* It ended without its call: a probe that was none. */
+void health_uncalled(const struct message *message, mono_ns now);
 /* A failure now is the target's, whatever message is called: it counts against none. */
 bool health_is_failing(const struct target *target);
 /* It is the target's failure, and not a message's. */

@@ -159,6 +159,16 @@ void health_ended(struct message *message, const struct attempt_result *result,
     }
 }
 
+void health_uncalled(const struct message *message, mono_ns now)
+{
+    struct target *target = message->route->config.target;
+
+    if (breaker_ended(&target->breaker, message->breaker_generation, BREAKER_IGNORED,
+                      &target->flow->rng, now)) {
+        tell(target);
+    }
+}
+
 mono_ns health_run(struct target *target, mono_ns now)
 {
     if (breaker_tick(&target->breaker, now)) {

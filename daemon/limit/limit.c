@@ -291,6 +291,14 @@ void limit_refund(struct limit *limit, uint32_t weight, mono_ns now)
     }
 }
 
+void limit_withdraw(struct limit *limit, uint32_t weight, mono_ns now)
+{
+    if (limit->config.kind == LIMIT_WINDOW) {
+        pacer_return(&limit->pacer, weight);
+    }
+    limit_refund(limit, weight, now);
+}
+
 void limit_gate(struct limit *limit, mono_ns until)
 {
     if (until > limit->gate && until > limit->last) {

@@ -10,6 +10,7 @@
 #include "sluice/base/buf.h"
 #include "sluice/base/err.h"
 #include "sluice/base/str.h"
+#include "sluice/deliver/message_key.h"
 #include "sluice/flow/flow.h"
 #include "sluice/flow/outcome_rules.h"
 #include "sluice/limit/limit.h"
@@ -78,6 +79,16 @@ struct queue_settings {
     uint32_t dead_letter_index; /* in queues, or SETTINGS_NONE */
 };
 
+/* What happens to work that was begun, and nobody knows how that ended. */
+enum idempotency_unknown { IDEMPOTENCY_CALL, IDEMPOTENCY_DEAD_LETTER };
+
+struct idempotency_settings {
+    char *key;                /* the expression; NULL: no idempotency */
+    int64_t expires_after_ns; /* resolved: a day when not given */
+    enum idempotency_unknown on_unknown;
+    struct message_key parsed; /* resolved */
+};
+
 /* Of on_success and on_failure: neither is given (NULL), or one. */
 struct destination_settings {
     char *queue; /* name of an embedded queue, or the URL of an SQS queue */
@@ -96,6 +107,7 @@ struct route_settings {
     bool paused;
     int64_t visibility_ns; /* of a message held from SQS; resolved: above the target's timeout */
     struct retry_config retry;
+    struct idempotency_settings idempotency;
     struct destination_settings on_success, on_failure;
     /* resolved */
     uint32_t queue_index; /* in queues; SETTINGS_NONE: queue is a URL */

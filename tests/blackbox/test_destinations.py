@@ -1,8 +1,11 @@
 """What is said of messages that are over: marks on dead letters, records to on_success and on_failure."""
 import json
+import os
+import subprocess
+import threading
 import time
 
-from support import DEBUG_BUILD, Daemon, ScriptedApi, config, queue_counts, response, send_jobs, sqs, wait_until, window
+from support import DEBUG_BUILD, Daemon, ScriptedApi, Skip, config, queue_counts, response, send_jobs, sqs, wait_until, window
 from test_sqs_source import KEY, SECRET, ScriptedSqs, Server, client, scripted_message
 
 RETRY = {"max_attempts": 2, "min_backoff": "10ms", "max_backoff": "50ms"}
@@ -42,6 +45,16 @@ def said(message):
     return {k: v["StringValue"] for k, v in message["MessageAttributes"].items() if k.startswith("Sluice-")}
 
 
+def marks_by_cli(queue):
+    """What the AWS CLI shows of one message."""
+    if not os.path.exists("/usr/bin/aws"):
+        raise Skip("the AWS CLI is not installed")
+    done = subprocess.run(["/usr/bin/aws", "--endpoint-url", "http://127.0.0.1:9324", "--output", "json", "sqs", "receive-message",
+                           "--queue-url", f"http://127.0.0.1:9324/000000000000/{queue}", "--message-attribute-names", "All",
+                           "--visibility-timeout", "0"], stdout=subprocess.PIPE, timeout=60, check=True)
+    return said(json.loads(done.stdout)["Messages"][0])
+
+
 def test_dead_letters_say_why():
     target()
     daemon = Daemon(config(window(50), retry=RETRY))
@@ -74,6 +87,7 @@ def test_dead_letters_say_why():
 
     why = {line["function_request_id"]: line.get("give_up") for line in daemon.lines() if line.get("outcome") == "dead_letter"}
     assert why == {refused: "refused", failing: "max_attempts", broken: "max_attempts", crowded: "refused"}, why
+    assert marks_by_cli("jobs-dlq")["Sluice-Reason"] in ("refused", "max_attempts")
     for reason in ("refused", "max_attempts"):
         assert daemon.metric(f'sluice_dead_letters_total{{route="createjob",reason="{reason}"}}') == 2
 
@@ -310,16 +324,17 @@ def test_killed_between_record_and_delete():
 
 def test_a_destination_that_hangs():
     """Sends end after ten seconds, those that waited in line behind them too; all come again."""
-    hook = Hook()
-    hook.answer = lambda *_: None
+    hook, released = Hook(), threading.Event()
+    hook.answer = lambda *_: released.wait(60) and response(204, b"")
     api = target()
     daemon = Daemon(with_ends(on_success={"url": "http://127.0.0.1:8090/done"}))
-    ids = send(*[201] * 20)
+    ids = send(*[201] * 60)
     failed = 'sluice_destination_sends_total{route="createjob",condition="success",result="error"}'
-    wait_until(lambda: daemon.metric(failed) >= 20, 30, "all twenty failed, four without having been sent")
-    hook.answer = lambda *_: response(204, b"")
+    wait_until(lambda: daemon.metric(failed) >= 40, 30, "failures")
+    assert len(hook.requests) < 40, "some failed in the line"
+    released.set()
     wait_until(lambda: queue_counts(9324, "jobs") == (0, 0, 0), 40, "settled")
-    assert {r["requestContext"]["requestId"] for r in hook.records()} == set(ids) and len(api.requests) == 20
+    assert {r["requestContext"]["requestId"] for r in hook.records()} == set(ids) and len(api.requests) == 60
 
 
 def test_stopped_while_a_destination_hangs():

@@ -18,6 +18,7 @@
 
 struct delivery;
 struct http_client;
+struct message_key;
 struct sqs_pair;
 struct store;
 
@@ -25,8 +26,8 @@ struct delivery_parts {
     struct loop *loop;
     struct metrics *metrics;
     struct http_client *client; /* for the targets; borrowed */
-    struct store *store;        /* for the state of limits; borrowed */
-    const char *data_dir;       /* for their marks; borrowed */
+    struct store *store;        /* for what is remembered of messages and limits; borrowed */
+    const char *data_dir;       /* for the marks of limits; borrowed */
     bool unclean_start;
     uint64_t seed;
 };
@@ -54,6 +55,9 @@ struct delivery_route_config {
     bool asks_for_dead_letter;                   /* that is not known yet: the source will say */
     struct source *source;                       /* taken */
     struct destination *on_success, *on_failure; /* taken; NULL: none */
+    const struct message_key *idempotency_key;   /* copied; NULL: no idempotency */
+    int64_t idempotency_expires_ns;
+    bool at_most_once; /* idempotency: what may have been done is dead-lettered, not called */
 };
 
 struct delivery *delivery_new(const struct delivery_parts *parts);

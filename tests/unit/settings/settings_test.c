@@ -239,6 +239,12 @@ static void test_resolved(void **state)
     assert_false(s->targets.items[0].breaker.enabled);
     assert_true(s->targets.items[0].adaptive_concurrency);
     assert_true(s->targets.items[0].breaker.max_open_ns == 300 * NS_PER_S);
+    const struct idempotency_settings *idempotency = &s->routes.items[0].idempotency;
+    assert_int_equal(idempotency->parsed.kind, MESSAGE_KEY_BODY);
+    assert_string_equal(idempotency->parsed.name, "/order/id");
+    assert_int_equal(idempotency->on_unknown, IDEMPOTENCY_DEAD_LETTER);
+    assert_true(idempotency->expires_after_ns == INT64_C(7) * 86400 * NS_PER_S);
+    assert_null(s->routes.items[1].idempotency.key);
     assert_int_equal(s->routes.items[1].queue_index, SETTINGS_NONE);
     assert_true(s->routes.items[1].visibility_ns == 120 * NS_PER_S);
     assert_int_equal(s->routes.items[1].limits.count, 1); /* "second", not ["second"] */
@@ -285,10 +291,13 @@ static void test_derived_defaults(void **state)
     (void)state;
     struct settings *s = load("{\"limits\":{\"b\":{\"kind\":\"bucket\",\"requests\":5}},"
                               "\"targets\":{\"t\":{\"url\":\"http://h\",\"timeout\":\"2s\"}},"
-                              "\"routes\":{\"r\":{\"queue\":\"https://h/1/q\",\"target\":\"t\"}}}");
+                              "\"routes\":{\"r\":{\"queue\":\"https://h/1/q\",\"target\":\"t\","
+                              "\"idempotency\":{\"key\":\"message_id\"}}}}");
     assert_int_equal(s->limits.items[0].burst, 1);
     assert_true(s->targets.items[0].connect_timeout_ns == 2 * NS_PER_S);
     assert_true(s->routes.items[0].visibility_ns == 30 * NS_PER_S);
+    assert_true(s->routes.items[0].idempotency.expires_after_ns == INT64_C(86400) * NS_PER_S);
+    assert_int_equal(s->routes.items[0].idempotency.on_unknown, IDEMPOTENCY_CALL);
     settings_free(s);
 }
 
