@@ -272,7 +272,7 @@ void flow_attempt_ended(struct message *message, const struct attempt_result *re
     message->last_rule = result->rule;
     message->last_duration_ns = result->ended_at - message->attempt_started_at;
     if (outcome_counts(result, outcome) &&
-        !(outcome == OUTCOME_RETRY && health_excuses(message->route->config.target))) {
+        !(outcome == OUTCOME_RETRY && health_excuses(message->route->config.target, now))) {
         message->attempts++;
     }
     if (result->retry_after > now) { /* whatever it means for this message */

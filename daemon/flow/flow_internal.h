@@ -30,6 +30,7 @@
 #define HELD_MAX           1000u          /* messages of a route outside a call (I8) */
 #define WAITS_MAX          (HELD_MAX / 2) /* of them waiting for a retry, or behind one that does */
 #define HORIZON_NS         (2 * NS_PER_S) /* calls that start within it are worth a receive (I5) */
+#define EXCUSE_NS          (7200 * NS_PER_S) /* as long may failures be the target's alone */
 #define FAILING_MIN        5u   /* failures in a row of several messages: it is the target */
 #define PARKED_MAX         100u /* retries without a budget: then they are the work (I8) */
 #define RECEIVE_BACKOFF_NS (250 * NS_PER_MS)
@@ -60,6 +61,7 @@ struct target {
     uint32_t failures;
     const struct message *failed; /* the last one's; only compared, it may be gone */
     bool failed_several;          /* not all of one message */
+    mono_ns failing_since;        /* the first of them */
 };
 
 /* How many attempts ended lately, a second. */
@@ -193,8 +195,8 @@ void health_ended(struct message *message, const struct attempt_result *result,
 void health_uncalled(const struct message *message, mono_ns now);
 /* A failure now is the target's, whatever message is called … */
 bool health_is_failing(const struct target *target);
-/* … and, unless the retry plan is all there is, counts against no message. */
-bool health_excuses(const struct target *target);
+/* … and, for a while and unless the retry plan is all there is, counts against no message. */
+bool health_excuses(const struct target *target, mono_ns now);
 /* The message the route calls next, NULL when none is ready. */
 struct message *health_candidate(const struct route *route);
 /* How many messages a half-open breaker would like to have to probe with. */

@@ -3,10 +3,11 @@
  *
  * A message that fails is its own fault only while the target serves others. Of failures in a row
  * the first few may be either; from the fifth on, if several messages failed, and as long as the
- * breaker is not closed, they are the target's: they count against no message (I5). So an outage,
- * however long, uses up at most four attempts. The failures of one message alone are its own: they
- * count, and the breaker takes those in a row for one piece of evidence. Without a breaker the
- * retry plan of the route is all there is: every failure counts.
+ * breaker is not closed, they are the target's: they count against no message (I5). So an outage
+ * uses up at most four attempts. But only for two hours: where all that is left to call fails
+ * for good, nothing would ever count, and nothing end. The failures of one message alone are
+ * its own: they count, and the breaker takes those in a row for one piece of evidence. Without a
+ * breaker the retry plan of the route is all there is: every failure counts.
  */
 #include "flow_internal.h"
 
@@ -16,9 +17,10 @@ bool health_is_failing(const struct target *target)
            (target->failures >= FAILING_MIN && target->failed_several);
 }
 
-bool health_excuses(const struct target *target)
+bool health_excuses(const struct target *target, mono_ns now)
 {
-    return target->config.breaker.enabled && health_is_failing(target);
+    return target->config.breaker.enabled && health_is_failing(target) &&
+           now - target->failing_since < EXCUSE_NS;
 }
 
 /* ---- calls ---- */
@@ -86,7 +88,7 @@ static enum breaker_result breaker_result_of(const struct message *message,
 }
 
 static void streak_note(struct target *target, const struct message *message,
-                        enum breaker_result result)
+                        enum breaker_result result, mono_ns now)
 {
     if (result == BREAKER_SUCCEEDED) {
         target->failures = 0;
@@ -96,7 +98,9 @@ static void streak_note(struct target *target, const struct message *message,
     if (result == BREAKER_THROTTLED) {
         return;
     }
-    if (target->failures > 0 && target->failed != message) {
+    if (target->failures == 0) {
+        target->failing_since = now;
+    } else if (target->failed != message) {
         target->failed_several = true;
     }
     target->failed = message;
@@ -148,7 +152,7 @@ void health_ended(struct message *message, const struct attempt_result *result,
     enum breaker_result said = breaker_result_of(message, result, outcome);
 
     adapt(message, result, said, now);
-    streak_note(target, message, said);
+    streak_note(target, message, said, now);
     if (said == BREAKER_SUCCEEDED) {
         budget_earn(&target->budget, route_pace(message->route), now);
     }

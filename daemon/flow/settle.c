@@ -139,6 +139,9 @@ void flow_settled(struct message *message, int error, mono_ns now)
     if (error == ERR_NOT_FOUND) { /* another receiver's by now, whatever was to be told */
         route->leases_lost += message->lease_lost ? 0 : 1;
         message->lease_lost = true;
+        if (message->settle == SETTLE_ACK) {
+            settle_newer_receipt(message, now);
+        }
     }
     if (message->lease_lost) { /* it could not be settled, and is no longer ours */
         settle_begin(message, SETTLE_LOST, 0, now);

@@ -322,6 +322,8 @@ void sim_target_start(struct sim_target *target, struct message *message)
     const struct sim_outage *outage = outage_at(target, now);
 
     SL_ASSERT(outage == NULL || outage->kind != SIM_UNRESOLVED);
+    SL_ASSERT(message->lease_until == MONO_NEVER ||
+              message->lease_until - now >= target->config.timeout_ns);
     sim_record_called(call->record, now);
     if (outage != NULL && outage->kind == SIM_REFUSED) {
         call->result.error = ERR_CONNECT;

@@ -97,6 +97,7 @@ def test_order_after_lost_leases():
 
 
 POISON = "x" * (1 << 20)
+GOOD_EACH = 3  # for a poisonous one: the target as a whole does not fail
 
 
 class Picky:
@@ -119,7 +120,7 @@ def picky_settings(**route):
 
 
 def assert_room_is_made(daemon, api, count):
-    wait_until(lambda: len(api.good) == count, 60, "everything else delivered")
+    wait_until(lambda: len(api.good) == GOOD_EACH * count, 60, "everything else delivered")
     wait_until(lambda: len(api.bad) == count, 30, "each poisonous one called")
     assert daemon.metric('sluice_waits_handed_back_total{route="createjob"}') > 0
     assert daemon.metric('sluice_messages_held{route="createjob",state="waiting"}') < count, "not all of them are held"
@@ -132,7 +133,8 @@ def test_big_poison_leaves_room():
     daemon = Daemon(picky_settings())
     for i in range(count):
         daemon.sqs("SendMessage", QueueUrl="jobs", MessageBody=POISON)
-        daemon.sqs("SendMessage", QueueUrl="jobs", MessageBody=json.dumps({"job": i}))
+        for n in range(GOOD_EACH):
+            daemon.sqs("SendMessage", QueueUrl="jobs", MessageBody=json.dumps({"job": GOOD_EACH * i + n}))
     assert_room_is_made(daemon, api, count)
     assert daemon.sqs("ReceiveMessage", QueueUrl="jobs").get("Messages", []) == [], "those that went back are hidden"
 
@@ -140,15 +142,15 @@ def test_big_poison_leaves_room():
 def test_big_poison_of_a_queue_of_sqs_leaves_room():
     """The same on a queue of SQS: handed back with the rest of the wait, in whole seconds."""
     count, api = 80, Picky()
-    messages = [scripted_message(i) for i in range(2 * count)]
-    for message in messages[::2]:
+    messages = [scripted_message(i) for i in range((1 + GOOD_EACH) * count)]
+    for message in messages[::1 + GOOD_EACH]:
         message |= {"Body": POISON, "MD5OfBody": md5(POISON)}
     queue = ScriptedSqs(messages)
     settings = picky_settings(queue=QUEUE)
     del settings["queues"]
     daemon = Daemon(settings, env=NO_KEYS)
     assert_room_is_made(daemon, api, count)
-    wait_until(lambda: len(queue.deleted) == count, 30, "everything else deleted")
+    wait_until(lambda: len(queue.deleted) == GOOD_EACH * count, 30, "everything else deleted")
     delays = [e["VisibilityTimeout"] for _, action, body in queue.calls if action == "ChangeMessageVisibilityBatch"
               for e in body["Entries"] if e["VisibilityTimeout"] > 60]
     assert delays and max(delays) <= 1200, delays

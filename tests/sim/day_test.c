@@ -13,9 +13,6 @@
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * HOUR)
 
-/* The longest of failures that count: twenty attempts of full jitter last longer. */
-#define COUNTED_NS (5 * MINUTE)
-
 #define RESTARTS    12
 #define DRAIN_EVERY 3 /* of the restarts: in good order */
 #define STALLS      8
@@ -50,8 +47,8 @@ static const struct trouble troubles[] = {
     {SIM_REFUSED, 0, 0, 0, 0, 20 * MINUTE},        {SIM_UNRESOLVED, 0, 0, 0, 0, 20 * MINUTE},
     {SIM_STATUS, 503, 0, 0, 0, 20 * MINUTE},       {SIM_STATUS, 503, 30 * S, 0, 0, 20 * MINUTE},
     {SIM_STATUS, 429, 7 * S, 0.5, 0, 20 * MINUTE}, {SIM_STATUS, 429, 5 * MINUTE, 0, 0, 10 * MINUTE},
-    {SIM_STATUS, 500, 0, 0, 0, COUNTED_NS},        {SIM_STATUS, 500, 0, 0.3, 0, COUNTED_NS},
-    {SIM_BLACK_HOLE, 0, 0, 0, 0, COUNTED_NS},      {SIM_UNANSWERED, 0, 0, 0.3, 0, COUNTED_NS},
+    {SIM_STATUS, 500, 0, 0, 0, 20 * MINUTE},       {SIM_STATUS, 500, 0, 0.3, 0, 20 * MINUTE},
+    {SIM_BLACK_HOLE, 0, 0, 0, 0, 20 * MINUTE},     {SIM_UNANSWERED, 0, 0, 0.3, 0, 20 * MINUTE},
     {SIM_SLOW, 0, 0, 0, 20, 20 * MINUTE},
 };
 
@@ -124,7 +121,7 @@ static struct kit day_kit(const struct shape *shape, struct rng *rng)
     kit.queue.settle_fail_share = 0.005;
     kit.queue.settle_lost_share = 0.001;
     kit.queue.extend_fail_share = 0.01;
-    kit.queue.duplicate_share = shape->groups == 0 && shape->visibility_ns > 0 ? 0.001 : 0;
+    kit.queue.duplicate_share = shape->visibility_ns > 0 ? 0.001 : 0; /* on FIFO: a lease lost */
     kit.queue.max_receives = 10;
     kit.queue.refused_share = 0.001;
     kit.queue.failing_share = 0.001;

@@ -169,7 +169,7 @@ static void delete_too_late(void **state)
 static void lost_follower(void **state)
 {
     struct bench *b = bench_new(ordinary(), false);
-    struct message *messages[4];
+    struct message *messages[4] = {NULL};
 
     (void)state;
     (void)pump(b);
