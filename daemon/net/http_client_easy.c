@@ -373,6 +373,19 @@ int http_call_prepare(struct http_call *call, const struct http_call_request *re
 
 /* ---- the result ---- */
 
+/*
+ * libcurl 7.88 calls a failed connect a time-out when the handle has seen ETIMEDOUT before, be it
+ * in another call long ago: its os_errno outlives calls. The text is right.
+ */
+static CURLcode true_code(const struct http_call *call, CURLcode code)
+{
+    struct str why = str_from(curl_easy_strerror(CURLE_COULDNT_CONNECT));
+
+    return code == CURLE_OPERATION_TIMEDOUT && str_ends_with(str_from(call->error_text), why)
+               ? CURLE_COULDNT_CONNECT
+               : code;
+}
+
 static int error_from_code(const struct http_call *call, CURLcode code)
 {
     switch (code) {
@@ -462,6 +475,7 @@ void http_call_read_result(struct http_call *call, CURLcode code, int error)
             (void)curl_easy_getinfo(call->easy, CURLINFO_CONNECT_TIME_T, &connect_us);
         }
     }
+    code = true_code(call, code);
     read_headers(call);
     *result = (struct http_result){
         .error = error != 0 ? error : error_from_code(call, code),

@@ -319,6 +319,18 @@ def check_all(daemon):
     assert max(p for p, _ in peaks) == REQUESTS and max(a for _, a in peaks) == CONCURRENCY, "N and K were reached"
 
 
+def check_breaker(daemon):
+    """Opened where nobody answers, closed again when somebody does; said once each."""
+    metrics, opened = daemon.metrics(), {}
+    for f in FAULTS:
+        opened[f.name] = metrics[f'sluice_breaker_transitions_total{{target="{f.name}",to="open"}}']
+        assert metrics[f'sluice_breaker_state{{target="{f.name}",state="closed"}}'] == 1, f"the breaker of {f.name} is not closed"
+    assert opened["refused"] >= 1, opened
+    said = [x["target"] for x in daemon.lines() if x["message"].startswith("the target fails: no calls and no receiving")]
+    assert {n: said.count(n) for n in opened if opened[n]} == {n: count for n, count in opened.items() if count}, f"{said}, {opened}"
+    assert not {n for n, count in opened.items() if count and fault(n).kind != "wire"}, f"opened by a few failures: {opened}"
+
+
 def check_names(daemon, dns):
     said = [x for x in daemon.lines() if x["message"] == "the target's name does not resolve"]
     assert {x["target"]: x["addresses_known_before"] for x in said} == {"dns-failing": False, "dns-changing": True}, said
@@ -353,6 +365,7 @@ def test_fault_matrix():
     wait_until(lambda: all_over(daemon), 60, "all is over")
     check_all(daemon)
     check_names(daemon, dns)
+    check_breaker(daemon)
     calls = sum(len(f.target.calls) for f in FAULTS)
     figure(f"fault matrix: {len(FAULTS)} faults, {sum(len(f.sent) for f in FAULTS)} messages, {calls} calls, 0 lost")
     assert daemon.stop() == 0, daemon.text()[-800:]
