@@ -148,15 +148,18 @@ void source_dead_letter(struct source *source, bool has_dead_letter)
 
 static void pump(struct delivery *d, mono_ns now)
 {
-    mono_ns next = flow_pump(d->flow, PUMP_BUDGET, now);
+    mono_ns next = quotas_tell(d, now);
 
+    next = mono_min(next, flow_pump(d->flow, PUMP_BUDGET, now));
+    next = mono_min(next, quotas_claim(d, now));
     if (next <= now) {
         loop_wake(d->loop);
         loop_timer_clear(d->loop, &d->deadline);
     } else {
         loop_timer_set(d->loop, &d->deadline, next);
     }
-    if (d->drained != NULL && flow_is_drained(d->flow) && d->attempts_running == 0) {
+    if (d->drained != NULL && flow_is_drained(d->flow) && d->attempts_running == 0 &&
+        quotas_flush(d, now)) {
         void (*drained)(void *context) = d->drained;
         d->drained = NULL;
         drained(d->drained_context);
@@ -192,6 +195,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->metrics = parts->metrics;
     d->client = parts->client;
     d->store = parts->store;
+    d->data_dir = parts->data_dir;
     d->unclean_start = parts->unclean_start;
     d->flow = flow_new(&ops, d, parts->seed);
     map_init(&d->working, WORKING_MAX, parts->seed);
@@ -201,6 +205,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->pump = (struct loop_hook){.callback = on_turn, .context = d};
     d->deadline = (struct loop_timer){.callback = on_deadline, .context = d};
     instruments_init(d);
+    quotas_init(d);
     return d;
 }
 
@@ -208,6 +213,7 @@ int delivery_limit_add(struct delivery *d, const char *name, const struct limit_
                        struct error *e)
 {
     struct delivery_limit *limit;
+    struct limit_config limit_config = *config;
     int error = limit_config_check(config, e);
 
     if (error != 0) {
@@ -215,7 +221,8 @@ int delivery_limit_add(struct delivery *d, const char *name, const struct limit_
     }
     limit = MEM_NEW(struct delivery_limit);
     str_copy(limit->name, sizeof(limit->name), str_from(name));
-    error = limit_new(config, loop_now(), &limit->limit);
+    limit_config.saved = limit_outlives_process(config);
+    error = limit_new(&limit_config, loop_now(), &limit->limit);
     if (error != 0) {
         free(limit);
         return error_set(e, error, name, "the limit could not be made: %s", err_text(error));
@@ -223,6 +230,9 @@ int delivery_limit_add(struct delivery *d, const char *name, const struct limit_
     window_peak_init(&limit->peak, config->requests, config->per_ns);
     list_push(&d->limits, &limit->node);
     instruments_limit(d, limit);
+    if (limit_config.saved) {
+        quotas_add(d, limit);
+    }
     return 0;
 }
 
@@ -293,6 +303,7 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
         .abort_hold_ns = config->abort_hold_ns,
         .unclean_start = d->unclean_start,
         .breaker = config->breaker,
+        .adaptive = config->adaptive,
         .user = target,
     };
     target->target = flow_target_add(d->flow, &target->config, loop_now());
@@ -467,6 +478,7 @@ void delivery_free(struct delivery *d)
         window_peak_done(&limit->peak);
         free(limit);
     }
+    quotas_done(d);
     instruments_done(d);
     map_done(&d->working);
     free(d);

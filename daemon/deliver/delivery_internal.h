@@ -11,6 +11,7 @@
 #include "sluice/net/http_client.h"
 #include "sluice/net/resolver.h"
 #include "sluice/queue/store.h"
+#include "sluice/runtime/calendar.h"
 #include "sluice/sqs/types.h"
 
 #define DELIVERY_NAME_MAX 81
@@ -29,6 +30,8 @@ void window_peak_done(struct window_peak *peak);
 /* A start of that weight at now. */
 void window_peak_add(struct window_peak *peak, uint32_t weight, mono_ns now);
 
+struct saved_limit;
+
 /* How long a gate was shut, for sluice_limit_gated_seconds_total. */
 struct gate_watch {
     mono_ns from, until; /* the last time it was shut */
@@ -40,6 +43,8 @@ struct delivery_limit {
     char name[DELIVERY_NAME_MAX];
     struct limit *limit;
     struct window_peak peak;
+    struct saved_limit *saved;      /* NULL: it does not outlive the process */
+    uint64_t calls_hour, calls_day; /* permits taken in the present ones */
     struct gate_watch gate;
     struct metric *requests, *pace, *window_peak, *guard, *gated;
 };
@@ -102,6 +107,10 @@ struct delivery_route {
     struct metric *held[MESSAGE_STATE__COUNT], *dead_letters[GIVE_UP__COUNT];
 };
 
+struct quota_families {
+    struct metric_family *used, *requests, *reset, *failures;
+};
+
 /* What a message carries besides what the flow knows: message->user. Made when it is first needed,
  * which for most messages is never. */
 struct parcel {
@@ -135,17 +144,37 @@ struct delivery {
     bool told_unrecorded; /* records cannot be written: said once */
     struct metrics *metrics;
     struct http_client *client;
+    const char *data_dir;
     struct flow *flow;
     bool unclean_start, started, stopped;
     struct list limits, targets, routes;
+    struct list saved; /* limits that outlive the process */
+    struct calendar_period hour, day;
+    struct calendar_stamp stamp;
     struct loop_hook pump;
     struct loop_timer deadline;
-    struct metrics_collector collector;
+    struct metrics_collector collector, quota_collector;
     struct delivery_families *families;
+    struct quota_families quota_families;
     void (*drained)(void *context);
     void *drained_context;
     uint32_t attempts_running;
 };
+
+/* quotas.c: limits that outlive the process */
+void quotas_init(struct delivery *d);
+void quotas_done(struct delivery *d);
+void quotas_add(struct delivery *d, struct delivery_limit *limit);
+/* A call has taken permits, and nothing of it is written yet. */
+void quotas_mark(struct saved_limit *s);
+/* After a change of its configuration. */
+void quotas_resize(struct saved_limit *s, const struct limit_config *config);
+/* Before the pump: what the calendar says now; after it: the claims that calls wait for. Both
+ * return when they want to be called again. */
+mono_ns quotas_tell(struct delivery *d, mono_ns now);
+mono_ns quotas_claim(struct delivery *d, mono_ns now);
+/* Nothing will be called any more: writes what really was. True when that is done. */
+bool quotas_flush(struct delivery *d, mono_ns now);
 
 /* dispatch.c: flow_ops.start */
 void dispatch_start(void *context, struct message *message);

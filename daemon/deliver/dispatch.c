@@ -212,11 +212,20 @@ static void submit(struct attempt *attempt, struct http_client *client)
 
 /* ---- starting ---- */
 
-static void note_peaks(const struct delivery_route *route, const struct message *message)
+static void note_call(const struct delivery_route *route, const struct message *message)
 {
+    uint32_t weight = message->grant.weight;
+
     for (uint32_t i = 0; i < route->limit_count; i++) {
-        window_peak_add(&route->limits[i]->peak, message->grant.weight,
-                        message->attempt_started_at);
+        struct delivery_limit *limit = route->limits[i];
+        if (limit_config(limit->limit)->kind != LIMIT_QUOTA) { /* its periods are no window */
+            window_peak_add(&limit->peak, weight, message->attempt_started_at);
+        }
+        if (limit->saved != NULL) {
+            quotas_mark(limit->saved);
+        }
+        limit->calls_hour += weight;
+        limit->calls_day += weight;
     }
 }
 
@@ -229,7 +238,7 @@ static void call(struct attempt *attempt)
         metric_observe(route->lease_remaining,
                        (double)(message->lease_until - loop_now()) / (double)NS_PER_S);
     }
-    note_peaks(route, message);
+    note_call(route, message);
     submit(attempt, route->d->client);
     if (attempt->error != 0) {
         /* The contract of flow_ops: never complete before start returned. */

@@ -92,7 +92,8 @@ static void gate(struct route *route, mono_ns until, mono_ns now)
 /*
  * A throttled answer holds up everybody on the limit. Without a time of its own the gate grows from
  * min_backoff with a jitter in its upper half; answers to calls that were under way when the gate
- * was set are the same news and do not make it grow.
+ * was set are the same news and do not make it grow. With adaptive concurrency, fewer calls at once
+ * are the answer to it as long as they can get fewer: only the message itself waits.
  */
 static mono_ns throttle_gate(struct message *message, const struct attempt_result *result,
                              mono_ns now)
@@ -103,6 +104,10 @@ static mono_ns throttle_gate(struct message *message, const struct attempt_resul
     if (until <= now) { /* "0" too is no plan: it would be called again at the full pace */
         if (route->gate_set_at > message->attempt_started_at) {
             return mono_max(route->gate_until, now);
+        }
+        if (route->config.target->config.adaptive && route->config.target->concurrency.bound > 1) {
+            return mono_add(now, retry_backoff_ns(&route->config.retry, message->backoffs++,
+                                                  &route->flow->rng));
         }
         int64_t bound = retry_backoff_bound_ns(&route->config.retry, route->gate_failures++);
         until = mono_add(now, rng_between(&route->flow->rng, bound / 2, bound));
@@ -126,6 +131,7 @@ void give_up(struct message *message, enum give_up why, mono_ns now)
     struct route *route = message->route;
     int64_t max_backoff_ns = route->config.retry.max_backoff_ns;
 
+    SL_ASSERT(why != GIVE_UP_NONE);
     message->give_up = why;
     if (route->config.has_dead_letter) {
         settle_begin(message, SETTLE_DEAD_LETTER, 0, now);

@@ -21,6 +21,7 @@
 #include "sluice/base/map.h"
 #include "sluice/base/rng.h"
 #include "sluice/flow/flow.h"
+#include "sluice/limit/adaptive.h"
 #include "sluice/limit/budget.h"
 
 #define HELD_MAX           1000u          /* messages of a route outside a call (I8) */
@@ -47,7 +48,8 @@ struct target {
     struct concurrency concurrency;
     bool available;
     uint32_t in_flight; /* counted here too: I2 is checked against the concurrency's own count */
-    uint32_t bound_at_start; /* the bound when the last attempt started */
+    uint32_t bound_at_start;  /* the bound when the last attempt started */
+    struct adaptive adaptive; /* used when config.adaptive */
     struct breaker breaker;
     struct budget budget;
     struct list parked; /* WAITING messages of all its routes that the budget holds up */
@@ -169,6 +171,8 @@ uint32_t health_probes_wanted(const struct route *route);
 
 /* ---- lease.c ---- */
 void lease_schedule(struct message *message);
+/* After lease_schedule(): where an extension just failed the next one waits. */
+void lease_put_off(struct message *message, mono_ns now);
 bool lease_suffices(const struct message *message, mono_ns now);
 /* Its lease does not suffice: READY → BUFFERED until it is extended; back to the queue when it
  * cannot be. */

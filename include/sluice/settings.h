@@ -22,12 +22,15 @@
 
 #define SETTINGS_NONE UINT32_MAX /* an index that refers to nothing */
 
+enum quota_period_setting { QUOTA_PERIOD_NONE, QUOTA_PERIOD_HOUR, QUOTA_PERIOD_DAY };
+
 struct limit_settings {
     char *name;
     enum limit_kind kind;
     enum limit_hold hold;
     uint32_t requests;
-    int64_t per_ns;
+    int64_t per_ns; /* resolved: of a quota, its period */
+    enum quota_period_setting period;
     uint32_t burst;   /* bucket: >= 1 (resolved); window: 0 */
     int64_t guard_ns; /* resolved: by hold when not given */
     int64_t max_flight_ns;
@@ -53,6 +56,7 @@ struct target_settings {
     uint32_t concurrency;
     int64_t timeout_ns, connect_timeout_ns, abort_hold_ns;
     struct breaker_config breaker;
+    bool adaptive_concurrency;
     struct config_map headers; /* of every request; the values are secret */
     SETTINGS_ARRAY(struct outcome_settings) outcomes;
 };
@@ -147,7 +151,8 @@ struct settings {
         char *endpoint; /* NULL: from the queue URL */
     } aws;
     int64_t drain_timeout_ns;
-    char *data_dir; /* NULL: see runtime/datadir.h */
+    char *time_zone; /* of quotas */
+    char *data_dir;  /* NULL: see runtime/datadir.h */
 };
 
 /* Reads and checks. *ret is set only on success; errors has all that is wrong, else. filename is

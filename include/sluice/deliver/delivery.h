@@ -26,7 +26,8 @@ struct delivery_parts {
     struct loop *loop;
     struct metrics *metrics;
     struct http_client *client; /* for the targets; borrowed */
-    struct store *store;        /* for what is remembered of messages; borrowed */
+    struct store *store;        /* for what is remembered of messages and limits; borrowed */
+    const char *data_dir;       /* for the marks of limits; borrowed */
     bool unclean_start;
     uint64_t seed;
 };
@@ -36,6 +37,7 @@ struct delivery_target_config {
     uint32_t concurrency;
     int64_t timeout_ns, connect_timeout_ns, abort_hold_ns;
     struct breaker_config breaker;
+    bool adaptive;
     const struct sqs_pair *headers; /* more request headers, copied */
     uint32_t header_count;
     const struct outcome_rule *rules; /* copied */
@@ -86,6 +88,8 @@ SL_MUST_CHECK int delivery_limit_change(struct delivery *d, const char *route, c
                                         uint32_t requests, int64_t per_ns, struct error *e);
 /* {"limits":[…],"targets":[…],"routes":[…]} members into an open object. */
 void delivery_status(struct delivery *d, struct json_writer *w);
+/* {"limits":[…]}: what was called this hour and today, and of quotas. Into an open object. */
+void delivery_usage(struct delivery *d, struct json_writer *w);
 /* Why the daemon is not fit for work (a target's name does not resolve …), or NULL. */
 const char *delivery_trouble(struct delivery *d);
 

@@ -64,6 +64,7 @@ struct target_config {
     int64_t abort_hold_ns;
     bool unclean_start;
     struct breaker_config breaker; /* zeroed: none */
+    bool adaptive;                 /* as few calls at once as it can take, concurrency at most */
     void *user;                    /* of the ops' owner */
 };
 

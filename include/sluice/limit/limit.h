@@ -163,6 +163,14 @@ void limit_claim_want(struct limit *limit, uint32_t weight);
 /* Whether a record is to be written now, and what it says; then limit_claim_end(). One at a time.
  * final: nothing will be called any more; gives back what was claimed and not used. */
 bool limit_claim_begin(struct limit *limit, bool final, struct limit_record *ret, mono_ns now);
+/* How much of `outstanding` is really used: of the record in force, and of the one that is being
+ * written if one is. Changes with every call that starts; a record that is known never to have
+ * permitted more than that wastes nothing. */
+struct limit_use {
+    uint64_t in_force, being_written;
+    bool is_being_written;
+};
+void limit_claim_used(const struct limit *limit, struct limit_use *ret);
 /* written false: nothing happened, the claim is still wanted. */
 void limit_claim_end(struct limit *limit, bool written);
 

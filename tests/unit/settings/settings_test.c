@@ -211,6 +211,7 @@ static void test_design_example(void **state)
     assert_int_equal(route->retry.max_doublings, 16);
     assert_true(route->retry.max_retry_duration_ns == 0);
     assert_true(target->breaker.enabled);
+    assert_false(target->adaptive_concurrency);
     assert_int_equal(target->breaker.failure_percent, 50);
     assert_true(target->breaker.max_open_ns == 60 * NS_PER_S);
     assert_true(route->visibility_ns == 60 * NS_PER_S);
@@ -236,6 +237,7 @@ static void test_resolved(void **state)
     assert_int_equal(s->routes.items[0].retry.max_attempts, 0);
     assert_true(s->routes.items[0].retry.max_retry_duration_ns == 3600 * NS_PER_S);
     assert_false(s->targets.items[0].breaker.enabled);
+    assert_true(s->targets.items[0].adaptive_concurrency);
     assert_true(s->targets.items[0].breaker.max_open_ns == 300 * NS_PER_S);
     const struct idempotency_settings *idempotency = &s->routes.items[0].idempotency;
     assert_int_equal(idempotency->parsed.kind, MESSAGE_KEY_BODY);
@@ -256,6 +258,22 @@ static void test_resolved(void **state)
     assert_int_equal(key[1].actions.count, 2);
     assert_string_equal(key[1].actions.items[1], "GetQueueUrl");
     assert_string_equal(key[1].queues.items[0], "jobs");
+    settings_free(s);
+}
+
+static void test_quotas(void **state)
+{
+    (void)state;
+    struct settings *s = load_file(GOOD "/quota.json");
+    assert_int_equal(s->limits.items[0].kind, LIMIT_QUOTA);
+    assert_true(s->limits.items[0].per_ns == LIMIT_DAY_NS);
+    assert_true(s->limits.items[1].per_ns == LIMIT_HOUR_NS);
+    assert_true(s->limits.items[2].per_ns == LIMIT_DAY_NS);
+    assert_int_equal(s->limits.items[2].kind, LIMIT_WINDOW);
+    assert_string_equal(s->time_zone, "America/Los_Angeles");
+    settings_free(s);
+    s = settings_default();
+    assert_string_equal(s->time_zone, "UTC");
     settings_free(s);
 }
 
@@ -451,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_design_example),
         cmocka_unit_test(test_resolved),
+        cmocka_unit_test(test_quotas),
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_derived_defaults),
         cmocka_unit_test(test_secrets),
