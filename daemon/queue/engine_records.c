@@ -66,7 +66,8 @@ static int put(struct engine *engine, const struct store_records *records,
     sqlite3_bind_int64(s, 7, record->backoffs);
     sqlite3_bind_int64(s, 8, engine->now - record->age_ms);
     sqlite3_bind_int(s, 9, record->status);
-    db_bind_blob(s, 10, record->answer);
+    /* What room is left is for deletes: they end work, and a record of it is small. */
+    db_bind_blob(s, 10, engine->refuses_messages ? STR_NONE : record->answer);
     if (expires_at < engine->next_record) {
         engine->next_record = expires_at;
     }

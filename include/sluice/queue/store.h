@@ -138,7 +138,8 @@ struct store_record {
     /* WORK */
     enum store_work state;
     int status;        /* of the answer that ended it; 0: not kept */
-    struct str answer; /* at most STORE_ANSWER_MAX_BYTES; read: in the arena, borrowed to write */
+    struct str answer; /* at most STORE_ANSWER_MAX_BYTES; read: in the arena, borrowed to write. Not
+                          kept while the disk is nearly full */
 };
 enum store_records_how {
     STORE_RECORDS_GET,

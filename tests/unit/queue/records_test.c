@@ -193,6 +193,20 @@ static void test_sweep_is_bounded_and_goes_on(void **state)
     assert_int_equal(kit->engine.next_record, QUEUE_NEVER);
 }
 
+/* Only what work needs to go on is written then. */
+static void test_nearly_full_disk_keeps_no_answers(void **state)
+{
+    struct kit *kit = *state;
+
+    kit->engine.refuses_messages = true;
+    assert_false(begin(kit, 1, false).found);
+    finish(kit, 1, "{\"id\":7}");
+    struct store_record again = begin(kit, 1, false);
+    assert_int_equal(again.state, STORE_WORK_DONE);
+    assert_int_equal(again.status, 201);
+    assert_null(again.answer.ptr);
+}
+
 static void test_rollback_takes_a_beginning_back(void **state)
 {
     struct kit *kit = *state;
@@ -269,6 +283,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_retries_are_remembered, setup_kit, kit_teardown),
         cmocka_unit_test_setup_teardown(test_work_is_begun_once, setup_kit, kit_teardown),
         cmocka_unit_test_setup_teardown(test_sweep_is_bounded_and_goes_on, setup_kit, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_nearly_full_disk_keeps_no_answers, setup_kit,
+                                        kit_teardown),
         cmocka_unit_test_setup_teardown(test_rollback_takes_a_beginning_back, setup_kit,
                                         kit_teardown),
         cmocka_unit_test_setup_teardown(test_store_completes_and_refuses, setup, teardown),
