@@ -9,6 +9,7 @@
 #include "sluice/net/http_client.h"
 #include "sluice/net/http_server.h"
 #include "sluice/queue/store.h"
+#include "sluice/runtime/calendar.h"
 #include "sluice/runtime/lifecycle.h"
 #include "sluice/runtime/process.h"
 #include "sluice/runtime/sdnotify.h"
@@ -75,6 +76,14 @@ static const char *on_trouble(void *context)
         return "draining";
     }
     return delivery_trouble(app->delivery);
+}
+
+static void on_usage(void *context, struct json_writer *w)
+{
+    struct app *app = context;
+
+    json_member_str(w, "time_zone", str_from(app->settings->time_zone));
+    delivery_usage(app->delivery, w);
 }
 
 static int on_pause(void *context, const char *route, bool paused, struct error *e)
@@ -241,6 +250,7 @@ static int add_target(struct app *app, const struct target_settings *t, struct e
                                          .connect_timeout_ns = t->connect_timeout_ns,
                                          .abort_hold_ns = t->abort_hold_ns,
                                          .breaker = t->breaker,
+                                         .adaptive = t->adaptive_concurrency,
                                          .headers = headers,
                                          .header_count = t->headers.count,
                                          .rules = rules,
@@ -298,11 +308,11 @@ static int add_destination(struct app *app, const struct destination_settings *t
         }
         *ret = destination_url_new(app->loop, app->destination_client, str_from(to->url));
     } else if (to->queue_index != SETTINGS_NONE) {
-        *ret = destination_queue_new(app->store, str_from(to->queue));
+        *ret = destination_queue_new(app->loop, app->store, str_from(to->queue));
     } else if (to->queue != NULL) {
         error = client_of_queue(app, to->queue, &client, e);
         if (error == 0) {
-            *ret = destination_sqs_new(client, str_from(to->queue));
+            *ret = destination_sqs_new(app->loop, client, str_from(to->queue));
         }
     }
     return error;
@@ -347,6 +357,9 @@ static int add_route(struct app *app, const struct route_settings *r, struct err
         .tenant = r->parsed_tenant,
         .retry = r->retry,
         .paused = r->paused,
+        .idempotency_key = r->idempotency.key != NULL ? &r->idempotency.parsed : NULL,
+        .idempotency_expires_ns = r->idempotency.expires_after_ns,
+        .at_most_once = r->idempotency.on_unknown == IDEMPOTENCY_DEAD_LETTER,
     };
 
     for (uint32_t i = 0; i < r->limits.count; i++) {
@@ -378,6 +391,8 @@ static int build_delivery(struct app *app, struct error *e)
     app->delivery = delivery_new(&(struct delivery_parts){.loop = app->loop,
                                                           .metrics = app->metrics,
                                                           .client = app->client,
+                                                          .store = app->store,
+                                                          .data_dir = app->data_dir,
                                                           .unclean_start = app->unclean_start,
                                                           .seed = seed});
     error = add_limits(app, e);
@@ -437,7 +452,8 @@ static struct sqs_api *build_sqs_api(struct app *app)
 
 static int build_servers(struct app *app, struct error *e)
 {
-    static const struct admin_callbacks callbacks = {on_status, on_trouble, on_pause, on_limit};
+    static const struct admin_callbacks callbacks = {on_status, on_trouble, on_pause, on_limit,
+                                                     on_usage};
     const struct settings *s = app->settings;
     char socket[PATH_MAX_BYTES];
     int error;
@@ -531,6 +547,7 @@ int app_run(const struct settings *settings, const char *data_dir, bool *unclean
     struct error e = {0};
     int error, leaked;
 
+    calendar_set_zone(settings->time_zone);
     build_base(&app);
     error = open_store(&app, &e);
     if (error == 0) {

@@ -19,9 +19,14 @@
 #define ANSWER_MAX_BYTES ((size_t)1 << 20)
 #define REPORT_MAX_BYTES ((size_t)4 << 20)
 
-struct ask { /* of one route's queue */
+#define ASKS_OF_ROUTE 3
+
+struct ask { /* of a route's queue, or of one that hears of what is over */
     struct connect *connect;
     const struct route_settings *route;
+    const char *key;       /* of the route: where an error lies */
+    const char *queue_url; /* NULL: not of SQS */
+    bool is_source;
     struct advice_queue queue;
     bool known;
     struct sqs_client *client;
@@ -34,7 +39,7 @@ struct connect {
     const char *data_dir;
     struct error_list errors, warnings;
     struct buf report;
-    struct ask *asks; /* a route each */
+    struct ask *asks; /* ASKS_OF_ROUTE of each route: its queue first */
     /* SQS */
     struct loop *loop;
     struct http_client *http;
@@ -53,6 +58,13 @@ struct connect {
 static const char *credentials_text(const struct connect *c)
 {
     return c->credentials != NULL ? c->credentials->source : "none found";
+}
+
+/* Whoever may only send may not look: that is no fault of a destination. */
+static bool is_only_hidden(const struct ask *ask, const struct sqs_client_answer *answer)
+{
+    return !ask->is_source && answer->error == ERR_PROTOCOL &&
+           answer->sqs.code == SQS_ERROR_ACCESS_DENIED;
 }
 
 /* What a person can do about it; what SQS said comes behind. */
@@ -109,11 +121,14 @@ static void on_attributes(void *context, const struct sqs_client_answer *answer,
 {
     struct ask *ask = context;
     struct connect *c = ask->connect;
-    const struct place where = place("routes", ask->route->name, "queue");
+    const struct place where = place("routes", ask->route->name, ask->key);
     const struct sqs_get_queue_attributes_out *out = answer->output;
 
     (void)now;
-    if (answer->error == ERR_PROTOCOL && answer->sqs.code != SQS_OK) {
+    if (is_only_hidden(ask, answer)) {
+        buf_addf(&c->report, "%s: may not be looked at; whether it takes messages will show\n",
+                 where.text);
+    } else if (answer->error == ERR_PROTOCOL && answer->sqs.code != SQS_OK) {
         tell_refusal(c, where.text, &answer->sqs);
     } else if (answer->error != 0 || out == NULL) {
         tell_transport(c, where.text, answer->error != 0 ? answer->error : ERR_PROTOCOL);
@@ -124,6 +139,9 @@ static void on_attributes(void *context, const struct sqs_client_answer *answer,
                                    out->attributes.items[i].value);
         }
         ask->known = true;
+        if (!ask->is_source) {
+            buf_addf(&c->report, "%s: is there\n", where.text);
+        }
     }
     c->running--;
     stop_when_done(c);
@@ -142,23 +160,23 @@ static void ask_sqs(struct connect *c, struct ask *ask)
 {
     struct sqs_client_config config = {.loop = c->loop,
                                        .http = c->http,
-                                       .queue_url = ask->route->queue,
+                                       .queue_url = ask->queue_url,
                                        .region = c->settings->aws.region,
                                        .endpoint = c->settings->aws.endpoint};
     struct sqs_client_call *call;
     struct error e = {0};
-    int error = load_credentials(c, ask->route->queue, &e);
+    int error = load_credentials(c, ask->queue_url, &e);
 
     config.credentials = c->credentials;
     if (error == 0) {
         error = sqs_client_new(&config, &ask->client, &e);
     }
     if (error != 0) {
-        TELL(c, place("routes", ask->route->name, "queue").text, error, "%s", e.text);
+        TELL(c, place("routes", ask->route->name, ask->key).text, error, "%s", e.text);
         return;
     }
     ask->names[0] = STR("All");
-    ask->input = (struct sqs_get_queue_attributes_in){.queue_url = str_from(ask->route->queue),
+    ask->input = (struct sqs_get_queue_attributes_in){.queue_url = str_from(ask->queue_url),
                                                       .names = {ask->names, 1, true}};
     error = sqs_client_call(ask->client, SQS_GET_QUEUE_ATTRIBUTES, &ask->input, CALL_TIMEOUT_NS,
                             on_attributes, ask, &call);
@@ -177,14 +195,14 @@ static void ask_all_sqs(struct connect *c)
     c->http = http_client_new(c->loop,
                               &(struct http_client_config){.response_max_bytes = ANSWER_MAX_BYTES,
                                                            .user_agent = "sluice/" SLUICE_VERSION});
-    for (uint32_t i = 0; i < c->settings->routes.count; i++) {
-        if (is_sqs(&c->settings->routes.items[i])) {
+    for (uint32_t i = 0; i < ASKS_OF_ROUTE * c->settings->routes.count; i++) {
+        if (c->asks[i].queue_url != NULL) {
             ask_sqs(c, &c->asks[i]);
         }
     }
     stop_when_done(c);
     (void)loop_run(c->loop); /* a short-lived process: nothing to do about a leak here */
-    for (uint32_t i = 0; i < c->settings->routes.count; i++) {
+    for (uint32_t i = 0; i < ASKS_OF_ROUTE * c->settings->routes.count; i++) {
         sqs_client_free(c->asks[i].client);
     }
     loop_free(c->loop);
@@ -274,7 +292,7 @@ static void ask_all_embedded(struct connect *c)
     }
     for (uint32_t i = 0; i < c->settings->routes.count; i++) {
         if (!is_sqs(&c->settings->routes.items[i])) {
-            ask_embedded(c, &c->asks[i]);
+            ask_embedded(c, &c->asks[ASKS_OF_ROUTE * i]);
         }
     }
     if (c->daemon_runs) {
@@ -298,22 +316,29 @@ static bool trusts_arrival(const struct settings *s, uint32_t target)
     return false;
 }
 
-static void knock(struct connect *c, uint32_t index)
+static bool knock(struct connect *c, const char *where, const char *url, int64_t timeout_ns,
+                  struct probe *probe)
+{
+    probe_connect(url, timeout_ns, probe);
+    if (probe->error != 0) {
+        TELL(c, where, probe->error, "cannot be reached (%s): %s", err_text(probe->error),
+             probe->detail);
+        return false;
+    }
+    buf_addf(&c->report, "%s: %s accepts connections%s, in %.3g ms; no request was sent\n", where,
+             probe->address,
+             str_starts_with(str_from(url), STR("https:")) ? " and its certificate is good" : "",
+             (double)probe->connect_ns / 1e6);
+    return true;
+}
+
+static void knock_at_target(struct connect *c, uint32_t index)
 {
     const struct target_settings *t = &c->settings->targets.items[index];
     struct probe probe;
 
-    probe_connect(t->url, t->connect_timeout_ns, &probe);
-    if (probe.error != 0) {
-        TELL(c, place("targets", t->name, "url").text, probe.error,
-             "the target cannot be reached (%s): %s", err_text(probe.error), probe.detail);
-        return;
-    }
-    buf_addf(&c->report, "target %s: %s accepts connections%s, in %.3g ms; no request was sent\n",
-             t->name, probe.address,
-             str_starts_with(str_from(t->url), STR("https:")) ? " and its certificate is good" : "",
-             (double)probe.connect_ns / 1e6);
-    if (!probe.is_loopback && trusts_arrival(c->settings, index)) {
+    if (knock(c, place("targets", t->name, "url").text, t->url, t->connect_timeout_ns, &probe) &&
+        !probe.is_loopback && trusts_arrival(c->settings, index)) {
         buf_adds(&c->report,
                  "  hold \"arrival\" is exact at that address; a proxy or balancer there can only "
                  "be seen in a\n  response (Via): then use hold \"response\"\n");
@@ -321,6 +346,38 @@ static void knock(struct connect *c, uint32_t index)
 }
 
 /* ---- all of it ---- */
+
+static void plan_destination(struct connect *c, struct ask *ask,
+                             const struct destination_settings *destination, const char *key,
+                             const char *url_key)
+{
+    struct probe probe;
+
+    ask->key = key;
+    if (destination->queue != NULL && destination->queue_index == SETTINGS_NONE) {
+        ask->queue_url = destination->queue;
+    }
+    if (destination->url != NULL) {
+        (void)knock(c, place("routes", ask->route->name, url_key).text, destination->url,
+                    CALL_TIMEOUT_NS, &probe);
+    }
+}
+
+static void plan_route(struct connect *c, uint32_t index)
+{
+    const struct route_settings *r = &c->settings->routes.items[index];
+    struct ask *asks = &c->asks[ASKS_OF_ROUTE * index];
+
+    for (int i = 0; i < ASKS_OF_ROUTE; i++) {
+        asks[i].connect = c;
+        asks[i].route = r;
+    }
+    asks[0].key = "queue";
+    asks[0].is_source = true;
+    asks[0].queue_url = is_sqs(r) ? r->queue : NULL;
+    plan_destination(c, &asks[1], &r->on_success, "on_success.queue", "on_success.url");
+    plan_destination(c, &asks[2], &r->on_failure, "on_failure.queue", "on_failure.url");
+}
 
 static int finish(struct connect *c, const char *filename)
 {
@@ -343,19 +400,19 @@ int app_check_connect(const struct settings *settings, const char *filename, con
     int code;
 
     buf_init(&c.report, REPORT_MAX_BYTES);
-    c.asks = MEM_NEW_ARRAY(settings->routes.count + 1, struct ask);
-    for (uint32_t i = 0; i < settings->routes.count; i++) {
-        c.asks[i].connect = &c;
-        c.asks[i].route = &settings->routes.items[i];
-    }
+    c.asks = MEM_NEW_ARRAY(ASKS_OF_ROUTE * settings->routes.count + 1, struct ask);
     for (uint32_t i = 0; i < settings->targets.count; i++) {
-        knock(&c, i);
+        knock_at_target(&c, i);
+    }
+    for (uint32_t i = 0; i < settings->routes.count; i++) {
+        plan_route(&c, i);
     }
     ask_all_embedded(&c);
     ask_all_sqs(&c);
     for (uint32_t i = 0; i < settings->routes.count; i++) {
-        if (c.asks[i].known) {
-            advice_route(settings, i, &c.asks[i].queue, &c.report, &c.warnings);
+        const struct ask *ask = &c.asks[ASKS_OF_ROUTE * i];
+        if (ask->known) {
+            advice_route(settings, i, &ask->queue, &c.report, &c.warnings);
         }
     }
     code = finish(&c, filename);

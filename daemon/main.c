@@ -8,6 +8,7 @@
 #include "sluice/cli/plan.h"
 #include "sluice/cli/queue.h"
 #include "sluice/cli/run.h"
+#include "sluice/cli/usage.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,7 @@ static const struct command commands[] = {
     {"run", cli_run, "run the daemon: queue, limits, delivery"},
     {"check", cli_check, "check a configuration file, print all that is wrong with it"},
     {"status", cli_status, "what a running daemon does now"},
+    {"usage", cli_usage, "what was called this hour and today, and how much of quotas is used"},
     {"route", cli_route, "pause, resume or change the limit of a route while it runs"},
     {"queue", cli_queue, "look at, fill, empty, back up and check the embedded queues"},
     {"plan", cli_plan, "what a limit, a latency and a concurrency give, simulated"},

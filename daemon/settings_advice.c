@@ -235,41 +235,62 @@ static bool is_sqs(const struct advice *a)
     return a->route->queue_index == SETTINGS_NONE;
 }
 
-/* The longest that the retry plan can take in seconds; -1: it has no end. */
-static int64_t plan_s(const struct advice *a)
+/* The longest that a message may be tried. */
+struct retry_span {
+    int64_t seconds; /* -1: without an end */
+    const char *key; /* the bound that ends it */
+    char found[AGE_TEXT];
+};
+
+static struct retry_span attempts_span(const struct advice *a)
 {
     const struct retry_config *retry = &a->route->retry;
+    struct retry_span span = {.seconds = -1, .key = "retry.max_attempts"};
     int64_t ns = 0;
 
     if (retry->max_attempts == 0 || retry->max_attempts > PLAN_ATTEMPTS_MAX) {
-        return -1;
+        return span;
     }
     for (uint32_t k = 0; k < retry->max_attempts; k++) {
         int64_t wait_ns = k + 1 < retry->max_attempts ? retry_backoff_bound_ns(retry, k) : 0;
         ns = mono_add(ns, mono_add(wait_ns, a->target->timeout_ns));
     }
-    return ns / NS_PER_S;
+    span.seconds = ns / NS_PER_S;
+    (void)snprintf(span.found, sizeof(span.found), "%u attempts", retry->max_attempts);
+    return span;
+}
+
+static struct retry_span retry_span(const struct advice *a)
+{
+    struct retry_span span = attempts_span(a);
+    int64_t most_ns = a->route->retry.max_retry_duration_ns;
+    int64_t most_s = (most_ns + a->target->timeout_ns) / NS_PER_S;
+
+    if (most_ns > 0 && (span.seconds < 0 || most_s < span.seconds)) {
+        span = (struct retry_span){.seconds = most_s, .key = "retry.max_retry_duration"};
+        (void)snprintf(span.found, sizeof(span.found), "\"%.28s\"", duration(most_ns).text);
+    }
+    return span;
 }
 
 static void advise_plan(const struct advice *a)
 {
     const struct advice_queue *q = a->queue;
-    uint32_t attempts = a->route->retry.max_attempts;
-    int64_t plan = plan_s(a);
-    int64_t receives = plan / LEASE_MAX_S + 1;
+    struct retry_span span = retry_span(a);
+    int64_t receives = span.seconds / LEASE_MAX_S + 1;
 
-    if (plan > q->retention_s) {
-        WARN(a, "retry.max_attempts",
-             "%u attempts with their waits may take %s, and a message is kept for %s: it would "
-             "expire before; use fewer attempts, shorter waits, or raise the retention",
-             attempts, age(plan).text, age(q->retention_s).text);
+    if (span.seconds > q->retention_s) {
+        WARN(a, span.key,
+             "%s: with its waits and calls a message may be tried for %s, and it is kept for %s: "
+             "it would expire before; use fewer attempts, shorter waits, or raise the retention",
+             span.found, age(span.seconds).text, age(q->retention_s).text);
     }
     if (is_sqs(a) && q->max_receives > 0 && receives > q->max_receives) {
-        WARN(a, "retry.max_attempts",
-             "%u attempts with their waits may take %s, and SQS lets nobody hold a message for "
-             "more than 12h: that is %lld receives, and the queue gives up after %u; raise its "
-             "maxReceiveCount",
-             attempts, age(plan).text, (long long)receives, q->max_receives);
+        WARN(a, span.key,
+             "%s: with its waits and calls a message may be tried for %s, and SQS lets nobody hold "
+             "one for more than 12h: that is %lld receives, and the queue gives up after %u; raise "
+             "its maxReceiveCount",
+             span.found, age(span.seconds).text, (long long)receives, q->max_receives);
     }
 }
 

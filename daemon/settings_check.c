@@ -3,6 +3,7 @@
 #include "settings_text.h"
 #include "sluice/base/clock.h"
 #include "sluice/base/mem.h"
+#include "sluice/runtime/calendar.h"
 #include "sluice/sqs/iam.h"
 
 #include <stdio.h>
@@ -331,6 +332,7 @@ static void check_process(struct check *check)
         }
     }
     check_absolute(check, "data_dir", settings->data_dir);
+    check_text(check, "time_zone", settings->time_zone, calendar_zone_problem);
     check_tls(check);
 }
 

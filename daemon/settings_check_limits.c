@@ -7,34 +7,24 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEYS_MAX 10000u
+#define KEYS_MAX       10000u
+#define PER_DEFAULT_NS NS_PER_S /* as the row says */
 
-static void check_per(struct check *check, const struct limit_settings *limit)
+/* A quota's time is its period: `per` would say it twice. */
+static void check_quota(struct check *check, struct limit_settings *limit)
 {
+    int64_t per_ns = limit->period == QUOTA_PERIOD_HOUR ? LIMIT_HOUR_NS : LIMIT_DAY_NS;
     char per[32];
-    char other[32];
-    if (limit->per_ns <= LIMIT_UNSAVED_MAX_NS) {
-        return;
+
+    if (limit->period == QUOTA_PERIOD_NONE) {
+        FAIL(check, place("limits", limit->name, "period").text,
+             "not given; a quota needs \"hour\" or \"day\"");
+    } else if (limit->per_ns != PER_DEFAULT_NS && limit->per_ns != per_ns) {
+        config_duration_text(limit->per_ns, per, sizeof(per));
+        FAIL(check, place("limits", limit->name, "per").text,
+             "found \"%s\" with kind \"quota\"; remove it: a quota counts by its period", per);
     }
-    /* The same pace in a window that is allowed: one request per W / N. */
-    int64_t one_ns = limit->requests == 0 ? limit->per_ns : limit->per_ns / limit->requests;
-    one_ns = one_ns > NS_PER_S ? one_ns / NS_PER_S * NS_PER_S : one_ns;
-    config_duration_text(limit->per_ns, per, sizeof(per));
-    config_duration_text(one_ns, other, sizeof(other));
-    const struct place where = place("limits", limit->name, "per");
-    if (one_ns <= LIMIT_UNSAVED_MAX_NS && limit->requests > 1) {
-        FAIL(
-            check, where.text,
-            "found \"%s\"; allowed: at most \"60s\" while the state of limits is not kept on disk; "
-            "use the same pace in a shorter window, for example 1 request per \"%s\"",
-            per, other);
-    } else {
-        FAIL(
-            check, where.text,
-            "found \"%s\"; allowed: at most \"60s\" while the state of limits is not kept on disk; "
-            "use a shorter window",
-            per);
-    }
+    limit->per_ns = per_ns;
 }
 
 static void check_key(struct check *check, struct limit_settings *limit)
@@ -53,6 +43,12 @@ static void check_key(struct check *check, struct limit_settings *limit)
         FAIL(check, place("limits", limit->name, "key").text, "found \"%.80s\": %s; allowed: %s",
              limit->key, problem, MESSAGE_KEY_FORMS);
     }
+    if (limit->kind == LIMIT_QUOTA || limit->per_ns > LIMIT_UNSAVED_MAX_NS) {
+        FAIL(check, place("limits", limit->name, "key").text,
+             "given with a quota or a window of more than 60s, which is kept on disk; a limit by "
+             "key "
+             "is not: remove it, or use a window of at most 60s");
+    }
     if (permits > 0 && permits > LIMIT_KEYED_PERMITS_MAX / limit->keys_max) {
         FAIL(check, max.text,
              "found %u keys of %u permits each; allowed: at most %u permits in all, so up to %u "
@@ -63,15 +59,25 @@ static void check_key(struct check *check, struct limit_settings *limit)
 
 void check_limit(struct check *check, struct limit_settings *limit)
 {
-    check_per(check, limit);
-    if (limit->kind == LIMIT_WINDOW && limit->burst != 0) {
+    if (limit->kind == LIMIT_QUOTA) {
+        check_quota(check, limit);
+    } else if (limit->period != QUOTA_PERIOD_NONE) {
+        FAIL(check, place("limits", limit->name, "period").text,
+             "for kind \"quota\" only; remove it, or set kind to \"quota\"");
+    }
+    if (limit->kind != LIMIT_BUCKET && limit->burst != 0) {
         FAIL(check, place("limits", limit->name, "burst").text,
-             "found %u with kind \"window\"; remove it, or set kind to \"bucket\"", limit->burst);
+             "found %u with kind \"%s\"; remove it, or set kind to \"bucket\"", limit->burst,
+             limit->kind == LIMIT_WINDOW ? "window" : "quota");
     }
     if (limit->kind == LIMIT_BUCKET && limit->burst == 0) {
         limit->burst = 1;
     }
     check_key(check, limit);
+    if (limit->kind == LIMIT_QUOTA && limit->dry_run) {
+        FAIL(check, place("limits", limit->name, "dry_run").text,
+             "given with kind \"quota\"; remove it: `sluice usage` shows what is used without it");
+    }
     if (limit->guard_ns == CONFIG_UNSET) {
         limit->guard_ns = limit->hold == LIMIT_HOLD_ARRIVAL ? LIMIT_GUARD_NS : 0;
     }

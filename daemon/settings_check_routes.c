@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define VISIBILITY_NS     (30 * NS_PER_S)
+#define EXPIRES_AFTER_NS  (INT64_C(24) * 3600 * NS_PER_S)
 #define VISIBILITY_MAX_NS (INT64_C(12) * 3600 * NS_PER_S)
 
 /* The index of an embedded queue; SETTINGS_NONE for a URL, for nothing and after an error. */
@@ -136,6 +137,47 @@ static void resolve_route_target(struct check *check, struct route_settings *rou
     }
 }
 
+static void check_on_unknown(struct check *check, const struct route_settings *route)
+{
+    const struct settings *settings = check->settings;
+
+    if (route->queue_index != SETTINGS_NONE &&
+        settings->queues.items[route->queue_index].dead_letter == NULL &&
+        route->on_failure.queue == NULL && route->on_failure.url == NULL) {
+        FAIL(check, place("routes", route->name, "idempotency.on_unknown").text,
+             "found \"dead_letter\", but the queue \"%s\" has no dead_letter to move messages to, "
+             "and "
+             "the route no on_failure",
+             route->queue);
+    }
+}
+
+static void resolve_idempotency(struct check *check, struct route_settings *route)
+{
+    struct idempotency_settings *idempotency = &route->idempotency;
+    const struct place where = place("routes", route->name, "idempotency.key");
+    bool is_once = idempotency->on_unknown == IDEMPOTENCY_DEAD_LETTER;
+    const char *problem = NULL;
+
+    if (idempotency->key == NULL) {
+        if (idempotency->expires_after_ns != CONFIG_UNSET || is_once) {
+            FAIL(check, where.text, "not given, so there is no idempotency; allowed: %s",
+                 MESSAGE_KEY_FORMS);
+        }
+        return;
+    }
+    if (idempotency->expires_after_ns == CONFIG_UNSET) {
+        idempotency->expires_after_ns = EXPIRES_AFTER_NS;
+    }
+    if (message_key_parse(str_from(idempotency->key), &idempotency->parsed, &problem) != 0) {
+        FAIL(check, where.text, "found \"%.80s\": %s; allowed: %s", idempotency->key, problem,
+             MESSAGE_KEY_FORMS);
+    }
+    if (is_once) {
+        check_on_unknown(check, route);
+    }
+}
+
 /* ---- records that come back as jobs ---- */
 
 static bool leads_to(const struct route_settings *from, const struct route_settings *to)
@@ -191,6 +233,7 @@ void check_route(struct check *check, struct route_settings *route)
     resolve_route_target(check, route);
     resolve_route_limits(check, route);
     resolve_tenant(check, route);
+    resolve_idempotency(check, route);
     if (route->retry.max_backoff_ns > 0 &&
         route->retry.min_backoff_ns > route->retry.max_backoff_ns) {
         char found[32];

@@ -5,7 +5,8 @@
 #define LIMIT(member) CONFIG_MEMBER(struct limit_settings, member)
 
 /* In the order of their enums. */
-static const char *const limit_kinds[] = {"window", "bucket", NULL};
+static const char *const limit_kinds[] = {"window", "bucket", "quota", NULL};
+static const char *const quota_periods[] = {"none", "hour", "day", NULL};
 static const char *const limit_holds[] = {"arrival", "response", NULL};
 
 static const struct config_row rows[] = {
@@ -22,7 +23,8 @@ static const struct config_row rows[] = {
      .names = limit_kinds,
      .fallback = "\"window\"",
      .help = "window: at most `requests` in any window of `per`. bucket: token bucket of rate "
-             "requests / per and depth `burst`."},
+             "requests / per and depth `burst`. quota: `requests` in each hour or day of the "
+             "calendar (`period`, `time_zone`)."},
     {.path = "limits.*.requests",
      .type = CONFIG_INTEGER,
      .flags = CONFIG_REQUIRED | CONFIG_RELOADABLE,
@@ -39,7 +41,15 @@ static const struct config_row rows[] = {
      .min = NS_PER_MS,
      .max = 366 * DAY_NS,
      .fallback = "\"1s\"",
-     .help = "The window. At most 60s while the state of limits is not kept on disk."},
+     .help =
+         "The window. Beyond 60s the limit's state is kept on disk, over restarts. Not for kind "
+         "quota."},
+    {.path = "limits.*.period",
+     .type = CONFIG_ENUM,
+     LIMIT(period),
+     .names = quota_periods,
+     .fallback = "\"none\"",
+     .help = "Of a quota: hour or day. Its state is kept on disk, over restarts."},
     {.path = "limits.*.hold",
      .type = CONFIG_ENUM,
      .flags = CONFIG_RELOADABLE,

@@ -1,5 +1,7 @@
 #include "settings_rows.h"
 
+#include "sluice/runtime/calendar.h"
+
 #define ACCESS_KEY(member) CONFIG_MEMBER(struct access_key_settings, member)
 
 #define ACCESS_PATTERNS_MAX 50
@@ -152,6 +154,14 @@ static const struct config_row rows[] = {
      .max = HOUR_NS,
      .fallback = "\"25s\"",
      .help = "How long a stop may take to finish calls and hand the rest back."},
+    {.path = "time_zone",
+     .type = CONFIG_STRING,
+     SETTINGS(time_zone),
+     .min = 1,
+     .max = CALENDAR_ZONE_MAX - 1,
+     .fallback = "\"UTC\"",
+     .help = "Where the hours and days of quotas begin: \"UTC\", or a name such as "
+             "\"America/Los_Angeles\" (then text logs show its time, too)."},
     {.path = "data_dir",
      .type = CONFIG_STRING,
      SETTINGS(data_dir),

@@ -2,6 +2,9 @@
 
 #define ROUTE(member) CONFIG_MEMBER(struct route_settings, member)
 
+/* enum idempotency_unknown */
+static const char *const unknown_names[] = {"call", "dead_letter", NULL};
+
 static const struct config_row rows[] = {
     {.path = "routes",
      .type = CONFIG_TABLE,
@@ -138,6 +141,32 @@ static const struct config_row rows[] = {
      .fallback = "16",
      .unit = "doublings",
      .help = "How often the wait doubles."},
+    {.path = "routes.*.idempotency",
+     .type = CONFIG_OBJECT,
+     .help = "Do not call twice for the same work, as far as that can be known: records of it, "
+             "kept over restarts."},
+    {.path = "routes.*.idempotency.key",
+     .type = CONFIG_STRING,
+     ROUTE(idempotency.key),
+     .min = 1,
+     .max = 300,
+     .help = "What names the work of a message: \"message_id\", \"message_group_id\", "
+             "\"attribute:NAME\" or \"body:/json/pointer\"; no idempotency when not given.",
+     .example = "\"message_id\""},
+    {.path = "routes.*.idempotency.expires_after",
+     .type = CONFIG_DURATION,
+     ROUTE(idempotency.expires_after_ns),
+     .min = NS_PER_S,
+     .max = 366 * 24 * HOUR_NS,
+     .help = "How long it is remembered that the work was begun or done; 24h when not given.",
+     .example = "\"24h\""},
+    {.path = "routes.*.idempotency.on_unknown",
+     .type = CONFIG_ENUM,
+     ROUTE(idempotency.on_unknown),
+     .names = unknown_names,
+     .fallback = "\"call\"",
+     .help = "When a call was begun and no answer came (a kill, a broken connection): \"call\" "
+             "again, or \"dead_letter\" the message, so that nothing is ever done twice."},
     {.path = "routes.*.on_success",
      .type = CONFIG_OBJECT,
      .help =

@@ -33,6 +33,13 @@ static const struct config_row rows[] = {
      .fallback = "8",
      .unit = "calls",
      .help = "How many calls may be in flight at once."},
+    {.path = "targets.*.adaptive_concurrency",
+     .type = CONFIG_BOOL,
+     .flags = CONFIG_RELOADABLE,
+     TARGET(adaptive_concurrency),
+     .fallback = "false",
+     .help = "Find out below the concurrency how many calls at once the target can take: one more "
+             "while it answers, a tenth fewer when it throttles or a call times out."},
     {.path = "targets.*.timeout",
      .type = CONFIG_DURATION,
      .flags = CONFIG_RELOADABLE,
@@ -77,8 +84,9 @@ static const struct config_row rows[] = {
      .max = 100,
      .fallback = "50",
      .unit = "percent",
-     .help = "Share of the last 100 calls (at least 20, none older than 5m) that have to fail; 5 "
-             "in a row that cannot connect will do as well. Throttled answers are no failures."},
+     .help = "Share of the last 100 calls (of 20, if there were fewer in the last 5m) that have to "
+             "fail; 5 in a row that cannot connect will do as well. Throttled answers are no "
+             "failures."},
     {.path = "targets.*.breaker.max_open",
      .type = CONFIG_DURATION,
      .flags = CONFIG_RELOADABLE,

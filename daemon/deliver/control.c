@@ -67,16 +67,20 @@ static int change_check(struct delivery *d, const struct delivery_limit *limit,
 {
     uint32_t heaviest = heaviest_call(d, limit);
 
-    if (config->kind == LIMIT_WINDOW && config->requests < heaviest) {
+    if (config->kind != LIMIT_BUCKET && config->requests < heaviest) {
         return error_set(e, ERR_RANGE, limit->name,
                          "a call takes %u permits: at least %u requests are needed", heaviest,
                          heaviest);
     }
-    if (config->per_ns > LIMIT_UNSAVED_MAX_NS) {
-        return error_set(
-            e, ERR_RANGE, limit->name,
-            "a window of at most 60s is allowed while the state of limits is not kept on "
-            "disk; use the same pace in a shorter window");
+    if (config->kind == LIMIT_QUOTA && config->per_ns != limit_config(limit->limit)->per_ns) {
+        return error_set(e, ERR_RANGE, limit->name,
+                         "a quota keeps its period while the daemon runs: give it as %s",
+                         limit_config(limit->limit)->per_ns == LIMIT_HOUR_NS ? "N/1h" : "N/24h");
+    }
+    if (limit_outlives_process(config) != config->saved) {
+        return error_set(e, ERR_RANGE, limit->name,
+                         "a limit of more than 60s keeps its state on disk and a shorter one does "
+                         "not; to go from one to the other, change the configuration and restart");
     }
     return limit_config_check(config, e);
 }
@@ -112,6 +116,9 @@ int delivery_limit_change(struct delivery *d, const char *route_name, const char
         window_peak_init(&limit->peak, requests, per_ns);
     }
     flow_limits_changed(d->flow);
+    if (limit->saved != NULL) {
+        quotas_resize(limit->saved, &config);
+    }
     LOG_INFO("limit changed", LOG_STR("limit", limit->name), LOG_I64("requests", requests),
              LOG_I64("per_ms", per_ns / NS_PER_MS));
     loop_wake(d->loop);

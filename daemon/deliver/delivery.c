@@ -2,6 +2,7 @@
 
 #include "letter.h"
 
+#include "sluice/base/fault.h"
 #include "sluice/base/mem.h"
 #include "sluice/net/url.h"
 #include "sluice/runtime/log.h"
@@ -53,7 +54,9 @@ struct delivery_route *delivery_route_find(struct delivery *d, const char *name)
 struct parcel *delivery_parcel(struct message *message)
 {
     if (message->user == NULL) {
-        message->user = MEM_NEW(struct parcel);
+        struct parcel *parcel = MEM_NEW(struct parcel);
+        parcel->message = message;
+        message->user = parcel;
     }
     return message->user;
 }
@@ -79,7 +82,9 @@ static void on_receive(void *context, struct route *route, uint32_t max)
 static void on_settle(void *context, struct message *message, enum settle how, int64_t delay_ns)
 {
     (void)context;
-    delivery_settle(message, how, delay_ns);
+    if (!ledger_settle(message, how)) {
+        delivery_settle(message, how, delay_ns);
+    }
 }
 
 static void on_extend(void *context, struct message *message)
@@ -96,23 +101,12 @@ static void on_message_done(void *context, struct message *message)
 
     (void)context;
     if (message->settled) {
+        (void)FAULT("deliver.settled");
         instruments_settle(r, message, message->settle);
     }
+    ledger_message_done(message);
     r->source->ops->message_done(r->source, message);
     parcel_free(message->user);
-}
-
-static void on_start(void *context, struct message *message)
-{
-    struct delivery_route *r = delivery_route_of(message);
-    mono_ns now = message->attempt_started_at;
-
-    for (uint32_t i = 0; i < r->limit_count; i++) {
-        if (r->limits[i]->limit != NULL) {
-            window_peak_add(&r->limits[i]->peak, message->grant.weight, now);
-        }
-    }
-    dispatch_start(context, message);
 }
 
 static void on_keys(void *context, const struct message *message, struct message_keys *ret)
@@ -140,7 +134,7 @@ void source_received(struct source *source, struct message **messages, uint32_t 
                                : r->receives_empty,
                    1);
     }
-    flow_received(source->route, messages, count, error, now);
+    ledger_received(r, messages, count, error, now);
 }
 
 /* A destination keeps what is given up as well as a queue does. */
@@ -168,15 +162,18 @@ void source_dead_letter(struct source *source, bool has_dead_letter)
 
 static void pump(struct delivery *d, mono_ns now)
 {
-    mono_ns next = flow_pump(d->flow, PUMP_BUDGET, now);
+    mono_ns next = quotas_tell(d, now);
 
+    next = mono_min(next, flow_pump(d->flow, PUMP_BUDGET, now));
+    next = mono_min(next, quotas_claim(d, now));
     if (next <= now) {
         loop_wake(d->loop);
         loop_timer_clear(d->loop, &d->deadline);
     } else {
         loop_timer_set(d->loop, &d->deadline, next);
     }
-    if (d->drained != NULL && flow_is_drained(d->flow) && d->attempts_running == 0) {
+    if (d->drained != NULL && flow_is_drained(d->flow) && d->attempts_running == 0 &&
+        quotas_flush(d, now)) {
         void (*drained)(void *context) = d->drained;
         d->drained = NULL;
         drained(d->drained_context);
@@ -200,7 +197,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
 {
     static const struct flow_ops ops = {
         .receive = on_receive,
-        .start = on_start,
+        .start = dispatch_start,
         .settle = on_settle,
         .extend = on_extend,
         .message_done = on_message_done,
@@ -212,17 +209,21 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->loop = parts->loop;
     d->metrics = parts->metrics;
     d->client = parts->client;
+    d->store = parts->store;
+    d->data_dir = parts->data_dir;
     d->unclean_start = parts->unclean_start;
     d->flow = flow_new(&ops, d, parts->seed);
     for (size_t i = 0; i < SL_COUNT(d->key_scratch); i++) {
         buf_init(&d->key_scratch[i], KEY_BYTES_MAX);
     }
+    map_init(&d->working, WORKING_MAX, parts->seed);
     list_init(&d->limits);
     list_init(&d->targets);
     list_init(&d->routes);
     d->pump = (struct loop_hook){.callback = on_turn, .context = d};
     d->deadline = (struct loop_timer){.callback = on_deadline, .context = d};
     instruments_init(d);
+    quotas_init(d);
     return d;
 }
 
@@ -247,6 +248,8 @@ static int limit_add(struct delivery *d, struct delivery_limit *limit, const cha
 int delivery_limit_add(struct delivery *d, const char *name, const struct limit_config *config,
                        struct error *e)
 {
+    struct limit_config limit_config = *config;
+
     int error = limit_config_check(config, e);
 
     if (error != 0) {
@@ -254,7 +257,12 @@ int delivery_limit_add(struct delivery *d, const char *name, const struct limit_
     }
     struct delivery_limit *limit = MEM_NEW(struct delivery_limit);
     window_peak_init(&limit->peak, config->requests, config->per_ns);
-    return limit_add(d, limit, name, limit_new(config, loop_now(), &limit->limit), e);
+    limit_config.saved = limit_outlives_process(config) && !config->dry_run;
+    error = limit_add(d, limit, name, limit_new(&limit_config, loop_now(), &limit->limit), e);
+    if (error == 0 && limit_config.saved) {
+        quotas_add(d, limit);
+    }
+    return error;
 }
 
 int delivery_limit_keyed_add(struct delivery *d, const char *name,
@@ -339,6 +347,7 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
         .abort_hold_ns = config->abort_hold_ns,
         .unclean_start = d->unclean_start,
         .breaker = config->breaker,
+        .adaptive = config->adaptive,
         .user = target,
     };
     target->target = flow_target_add(d->flow, &target->config, loop_now());
@@ -350,6 +359,16 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
                      .host = str_from(url.host), .on_change = on_addresses, .context = target});
     flow_target_available(target->target, resolver_entry_addresses(target->resolver) != NULL);
     return 0;
+}
+
+static void add_idempotency(struct delivery_route *route,
+                            const struct delivery_route_config *config)
+{
+    if (config->idempotency_key != NULL) {
+        route->key = *config->idempotency_key;
+        route->key_expires_ms = config->idempotency_expires_ns / NS_PER_MS;
+        route->at_most_once = config->at_most_once;
+    }
 }
 
 static void add_destination(struct delivery_route *route, enum delivery_end end,
@@ -385,6 +404,7 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .retry = config->retry,
         .paused = config->paused,
         .cheap_receives = config->source->ops->cheap_receives,
+        .at_most_once = config->at_most_once,
         .user = route,
     };
 
@@ -400,6 +420,8 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         SL_ASSERT(route->limits[i] != NULL);
         route_limit_add(route, &flow_config, route->limits[i]);
     }
+    route->may_have_retries = true; /* of an earlier process: the first look-up tells */
+    add_idempotency(route, config);
     route->limit_count = config->limit_count;
     route->tenant = config->tenant;
     route->route = flow_route_add(d->flow, &flow_config, loop_now());
@@ -519,6 +541,8 @@ void delivery_free(struct delivery *d)
     for (size_t i = 0; i < SL_COUNT(d->key_scratch); i++) {
         buf_done(&d->key_scratch[i]);
     }
+    quotas_done(d);
     instruments_done(d);
+    map_done(&d->working);
     free(d);
 }

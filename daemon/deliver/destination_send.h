@@ -12,15 +12,17 @@
 #define DESTINATION_KEY_SIZE 160
 
 struct destination_send {
-    struct str record; /* JSON, borrowed until done */
+    /* The record, when its turn has come: those that wait take no memory. Borrowed until done. */
+    struct str (*record)(void *context);
     struct str message_id, group;
     const struct trace_context *trace;
     const char *condition; /* "success", "failure": with the id it names the record for ever */
     /* Exactly once, never before destination_send() returned. refused: it will never be taken as it
      * is (too big, not what the queue allows). reason: a person's, valid inside; no secrets. */
     void (*done)(void *context, int error, bool refused, const char *reason, mono_ns now);
-    void *context;
+    void *context; /* of both */
     /* private */
+    mono_ns since; /* it waits */
     struct list_node node;
     struct destination *destination;
     struct loop_timer not_started;

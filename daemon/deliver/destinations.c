@@ -24,7 +24,39 @@ struct destination {
     struct http_client *http;
     uint32_t running;
     struct list waiting;
+    struct loop_timer patience; /* of the first that waits */
 };
+
+static struct destination_send *first_waiting(const struct destination *d)
+{
+    struct list_node *node = list_first(&d->waiting);
+
+    return node == NULL ? NULL : LIST_ENTRY(node, struct destination_send, node);
+}
+
+static void watch_waiting(struct destination *d)
+{
+    const struct destination_send *first = first_waiting(d);
+
+    if (first == NULL) {
+        loop_timer_clear(d->loop, &d->patience);
+    } else {
+        loop_timer_set(d->loop, &d->patience, first->since + DESTINATION_TIMEOUT_NS);
+    }
+}
+
+static void on_patience(void *context, mono_ns now)
+{
+    struct destination *d = context;
+    struct destination_send *send;
+
+    while ((send = first_waiting(d)) != NULL && send->since + DESTINATION_TIMEOUT_NS <= now) {
+        (void)list_pop(&d->waiting);
+        send->done(send->context, ERR_TIMEOUT, false, "it is slow: others had to be sent before",
+                   now);
+    }
+    watch_waiting(d);
+}
 
 static void start_next(struct destination *d)
 {
@@ -34,6 +66,7 @@ static void start_next(struct destination *d)
         d->running++;
         d->start(d, LIST_ENTRY(node, struct destination_send, node));
     }
+    watch_waiting(d);
 }
 
 /* What the next one waits for is over before done may ask for more. */
@@ -70,8 +103,8 @@ static void prepare_entry(struct destination_send *send)
     send->attribute = (struct sqs_attribute){.name = STR("traceparent"),
                                              .data_type = STR("String"),
                                              .string_value = str_from(send->traceparent)};
-    *entry =
-        (struct sqs_send_entry){.body = send->record, .attributes = {&send->attribute, 1, true}};
+    *entry = (struct sqs_send_entry){.body = send->record(send->context),
+                                     .attributes = {&send->attribute, 1, true}};
     if (send->destination->fifo) {
         entry->group_id = send->group.len > 0 ? send->group : send->message_id;
         entry->deduplication_id = str_from(send->key);
@@ -164,7 +197,7 @@ static void start_url(struct destination *d, struct destination_send *send)
         .url = d->where,
         .headers = headers,
         .header_count = SL_COUNT(headers),
-        .body = send->record,
+        .body = send->record(send->context),
         .connect_timeout_ns = CONNECT_TIMEOUT_NS,
         .timeout_ns = DESTINATION_TIMEOUT_NS,
     };
@@ -194,10 +227,12 @@ static size_t host_end(struct str url)
     return end;
 }
 
-static struct destination *new_one(struct str where, size_t shown)
+static struct destination *new_one(struct loop *loop, struct str where, size_t shown)
 {
     struct destination *d = MEM_NEW(struct destination);
 
+    d->loop = loop;
+    d->patience = (struct loop_timer){.callback = on_patience, .context = d};
     d->where = mem_dup(where.ptr, where.len);
     d->name = mem_dup(where.ptr, shown);
     d->fifo = str_ends_with(where, STR(".fifo"));
@@ -205,18 +240,19 @@ static struct destination *new_one(struct str where, size_t shown)
     return d;
 }
 
-struct destination *destination_queue_new(struct store *store, struct str queue)
+struct destination *destination_queue_new(struct loop *loop, struct store *store, struct str queue)
 {
-    struct destination *d = new_one(queue, queue.len);
+    struct destination *d = new_one(loop, queue, queue.len);
 
     d->start = start_queue;
     d->store = store;
     return d;
 }
 
-struct destination *destination_sqs_new(struct sqs_client *client, struct str queue_url)
+struct destination *destination_sqs_new(struct loop *loop, struct sqs_client *client,
+                                        struct str queue_url)
 {
-    struct destination *d = new_one(queue_url, queue_url.len);
+    struct destination *d = new_one(loop, queue_url, queue_url.len);
 
     d->start = start_sqs;
     d->sqs = client;
@@ -226,10 +262,9 @@ struct destination *destination_sqs_new(struct sqs_client *client, struct str qu
 struct destination *destination_url_new(struct loop *loop, struct http_client *client,
                                         struct str url)
 {
-    struct destination *d = new_one(url, host_end(url));
+    struct destination *d = new_one(loop, url, host_end(url));
 
     d->start = start_url;
-    d->loop = loop;
     d->http = client;
     return d;
 }
@@ -239,6 +274,7 @@ void destination_free(struct destination *destination)
     if (destination == NULL) {
         return;
     }
+    loop_timer_clear(destination->loop, &destination->patience);
     sqs_client_free(destination->sqs);
     free(destination->where);
     free(destination->name);
@@ -253,6 +289,7 @@ const char *destination_name(const struct destination *destination)
 void destination_send(struct destination *destination, struct destination_send *send)
 {
     send->destination = destination;
+    send->since = loop_now();
     prepare(send);
     list_push(&destination->waiting, &send->node);
     start_next(destination);

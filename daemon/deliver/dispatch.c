@@ -2,6 +2,7 @@
 #include "letter.h"
 
 #include "sluice/base/digest.h"
+#include "sluice/base/fault.h"
 #include "sluice/base/mem.h"
 #include "sluice/flow/gate_headers.h"
 #include "sluice/runtime/log.h"
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Work of the same key is under way, or the file takes no record. */
+#define POSTPONE_NS (1 * NS_PER_S)
 /* A longer pause is a mistake of the API, not a plan. */
 #define GATE_MAX_NS      (15 * 60 * NS_PER_S)
 #define DISPATCH_HEADERS (HTTP_HEADERS_MAX)
@@ -108,6 +111,7 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
 
     struct gate_advice advice = judge(target, result, &facts, now);
     if (result->error == 0) {
+        (void)FAULT("deliver.answered");
         warn_of_proxy(target, result);
         if (!attempt->arrived && !result->early) {
             metric_observe(target->arrival,
@@ -121,6 +125,7 @@ static void attempt_end(struct attempt *attempt, const struct http_result *resul
     target->d->attempts_running--;
     free(attempt);
     flow_attempt_ended(message, &facts, now);
+    ledger_attempt_ended(message, &facts);
     instruments_gate(route, &advice, now);
 }
 
@@ -150,6 +155,15 @@ static const char *content_type_of(struct str body)
     return "application/json";
 }
 
+/* With a key it is the work's: two messages for the same work have the same. */
+static const char *idempotency_key(const struct delivery_route *route,
+                                   const struct message *message, const struct request_text *text)
+{
+    const struct parcel *parcel = message->user;
+
+    return route->key.kind != MESSAGE_KEY_NONE ? parcel->header : text->message_id;
+}
+
 static uint32_t build_headers(const struct delivery_target *target, const struct message *message,
                               struct request_text *text,
                               struct http_header headers[DISPATCH_HEADERS])
@@ -164,7 +178,9 @@ static uint32_t build_headers(const struct delivery_target *target, const struct
         (struct http_header){STR("Content-Type"), str_from(content_type_of(message->body))};
     headers[n++] = (struct http_header){STR("Sluice-Message-Id"), str_from(text->message_id)};
     headers[n++] = (struct http_header){STR("Sluice-Receive-Count"), str_from(text->receive_count)};
-    headers[n++] = (struct http_header){STR("Idempotency-Key"), str_from(text->message_id)};
+    headers[n++] =
+        (struct http_header){STR("Idempotency-Key"),
+                             str_from(idempotency_key(delivery_route_of(message), message, text))};
     headers[n++] = (struct http_header){STR("traceparent"), str_from(text->traceparent)};
     for (uint32_t i = 0; i < target->header_count && n < DISPATCH_HEADERS; i++) {
         headers[n++] = target->headers[i];
@@ -194,23 +210,80 @@ static void submit(struct attempt *attempt, struct http_client *client)
     attempt->error = http_client_submit(client, &request, &events, attempt, &attempt->call);
 }
 
-void dispatch_start(void *context, struct message *message)
+/* ---- starting ---- */
+
+static void note_call(const struct delivery_route *route, const struct message *message)
 {
-    struct delivery *d = context;
-    struct attempt *attempt = MEM_NEW(struct attempt);
+    uint32_t weight = message->grant.weight;
+
+    for (uint32_t i = 0; i < route->limit_count; i++) {
+        struct delivery_limit *limit = route->limits[i];
+        /* A quota's periods are no window; one by key has as many as it has keys. */
+        if (limit->limit != NULL && limit_config(limit->limit)->kind != LIMIT_QUOTA) {
+            window_peak_add(&limit->peak, weight, message->attempt_started_at);
+        }
+        if (limit->saved != NULL) {
+            quotas_mark(limit->saved);
+        }
+        limit->calls_hour += weight;
+        limit->calls_day += weight;
+    }
+}
+
+static void call(struct attempt *attempt)
+{
+    const struct message *message = attempt->message;
+    struct delivery_route *route = delivery_route_of(message);
 
     if (message->lease_until != MONO_NEVER) {
-        metric_observe(delivery_route_of(message)->lease_remaining,
+        metric_observe(route->lease_remaining,
                        (double)(message->lease_until - loop_now()) / (double)NS_PER_S);
     }
-    attempt->message = message;
-    attempt->target = delivery_route_of(message)->target;
-    d->attempts_running++;
-    submit(attempt, d->client);
+    note_call(route, message);
+    submit(attempt, route->d->client);
     if (attempt->error != 0) {
         /* The contract of flow_ops: never complete before start returned. */
         attempt->refused.callback = on_refused;
         attempt->refused.context = attempt;
-        loop_timer_set(d->loop, &attempt->refused, loop_now());
+        loop_timer_set(route->d->loop, &attempt->refused, loop_now());
+    }
+}
+
+/* The permit waited for this: it was taken before, and is held W beyond the arrival. */
+static void on_begun(void *context, enum attempt_end end, mono_ns now)
+{
+    struct attempt *attempt = context;
+    struct message *message = attempt->message;
+    struct delivery *d = attempt->target->d;
+
+    if (end == ATTEMPT_CALLED && (!flow_attempt_called(message, now) || d->stopped)) {
+        ledger_withdraw(message);
+        end = ATTEMPT_POSTPONED;
+    }
+    if (end == ATTEMPT_CALLED) {
+        call(attempt);
+        return;
+    }
+    d->attempts_running--;
+    free(attempt);
+    flow_attempt_ended(message,
+                       &(struct attempt_result){
+                           .end = end, .retry_after = mono_add(now, POSTPONE_NS), .ended_at = now},
+                       now);
+}
+
+void dispatch_start(void *context, struct message *message)
+{
+    struct delivery *d = context;
+    struct delivery_route *route = delivery_route_of(message);
+    struct attempt *attempt = MEM_NEW(struct attempt);
+
+    attempt->message = message;
+    attempt->target = route->target;
+    d->attempts_running++;
+    if (route->key.kind != MESSAGE_KEY_NONE) {
+        ledger_begin(message, on_begun, attempt);
+    } else {
+        call(attempt);
     }
 }

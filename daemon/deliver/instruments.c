@@ -18,7 +18,7 @@ struct delivery_families {
     struct metric_family *breaker, *breaker_to;
     struct metric_family *age, *last_success, *paused, *received, *receives, *retries, *settled;
     struct metric_family *throttle_wait, *held, *dead_letters, *destination_sends;
-    struct metric_family *lease_remaining, *leases_lost, *handed_back;
+    struct metric_family *lease_remaining, *leases_lost, *handed_back, *idempotent_hits;
 };
 
 static const double duration_bounds[] = {0.005, 0.025, 0.05, 0.1, 0.25, 0.4,
@@ -108,6 +108,8 @@ static void route_families(struct delivery *d, struct delivery_families *f)
     f->throttle_wait =
         family(d, METRIC_COUNTER, "sluice_throttle_wait_seconds_total",
                "Time that ready messages waited, by what held them.", by_route_reason);
+    f->idempotent_hits = family(d, METRIC_COUNTER, "sluice_idempotent_hits_total",
+                                "Messages whose work was done before: not called again.", by_route);
     f->held = family(d, METRIC_GAUGE, "sluice_messages_held",
                      "Messages held by the route, by state.", by_route_state);
     f->dead_letters = family(d, METRIC_COUNTER, "sluice_dead_letters_total",
@@ -275,6 +277,9 @@ void instruments_route(struct delivery *d, struct delivery_route *route)
     route->paused = one(f->paused, route->name);
     route->received = one(f->received, route->name);
     route->retries = one(f->retries, route->name);
+    if (route->key.kind != MESSAGE_KEY_NONE) {
+        route->idempotent_hits = one(f->idempotent_hits, route->name);
+    }
     route->lease_remaining = one(f->lease_remaining, route->name);
     route->leases_lost = one(f->leases_lost, route->name);
     route->handed_back = one(f->handed_back, route->name);

@@ -58,6 +58,24 @@ void letter_keep(struct message *message, const struct http_result *result)
     }
 }
 
+void letter_restore(struct message *message, int status, struct str answer)
+{
+    const struct delivery_route *r = delivery_route_of(message);
+
+    if (r->destinations[DELIVERY_SUCCESS].destination == NULL) {
+        return;
+    }
+    struct letter *letter = letter_of(message);
+    free(letter->answer);
+    letter->answer = NULL;
+    letter->done_before = true;
+    message->last_status = status;
+    if (answer.ptr != NULL) {
+        keep_answer(letter, answer);
+        letter->answer_cut = answer.len >= DESTINATION_ANSWER_MAX;
+    }
+}
+
 static struct str time_of(mono_ns at, mono_ns now, wall_ms wall, char out[DESTINATION_TIME_SIZE])
 {
     destination_time(wall - (now - at) / NS_PER_MS, out);

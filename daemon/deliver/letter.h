@@ -19,6 +19,7 @@ struct letter {
     char *answer;                  /* body of the last answer, only where a destination wants it */
     size_t answer_len;
     bool answer_cut;
+    bool done_before; /* the answer is of an earlier call */
     /* its settlement */
     bool sent; /* the destination has the record */
     bool lean; /* the destination refused the record with payloads */
@@ -33,6 +34,8 @@ struct letter {
 struct letter *letter_of(struct message *message);
 /* The end of an attempt: keeps its error, and its answer where the route has a destination. */
 void letter_keep(struct message *message, const struct http_result *result);
+/* Its work was done before, with that answer (STR_NONE: not kept): as if it had come now. */
+void letter_restore(struct message *message, int status, struct str answer);
 /* Fills letter->marks. */
 void letter_mark(struct message *message, mono_ns now, wall_ms wall);
 void letter_free(struct letter *letter); /* NULL: nothing */

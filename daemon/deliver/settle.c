@@ -79,9 +79,11 @@ static struct delivery_destination *destination_of(const struct message *message
     return &r->destinations[end];
 }
 
-static void build_record(struct message *message, struct letter *letter)
+static struct str build_record(void *context)
 {
+    const struct message *message = context;
     const struct delivery_route *r = delivery_route_of(message);
+    struct letter *letter = letter_or_none(message);
     struct destination_record record = {
         .at = loop_wall(),
         .message_id = message->id,
@@ -90,7 +92,7 @@ static void build_record(struct message *message, struct letter *letter)
         .body = message->body,
         .give_up = message->settle == SETTLE_ACK ? GIVE_UP_NONE : message->give_up,
         .attempts = message->attempts,
-        .called = message->calls > 0,
+        .called = message->calls > 0 || letter->done_before,
         .status = message->last_status,
         .error = letter->error[0] != '\0' ? letter->error : NULL,
         .answer = {letter->answer, letter->answer_len},
@@ -107,6 +109,7 @@ static void build_record(struct message *message, struct letter *letter)
         error = destination_record_write(&record, &letter->record);
     }
     SL_ASSERT(error == 0);
+    return buf_str(&letter->record);
 }
 
 /* Once when an outage begins and once when it ends. */
@@ -150,7 +153,7 @@ static void on_sent(void *context, int error, bool refused, const char *reason, 
     if (error != 0) {
         note_failure(r, to, message, error, reason);
         letter->lean = letter->lean || refused;
-        flow_settled(message, error, now);
+        flow_settled(message, ERR_IO, now); /* other codes say something of the queue */
         return;
     }
     note_success(r, to);
@@ -172,9 +175,8 @@ static void tell_destination(struct message *message)
         return;
     }
     letter = letter_of(message);
-    build_record(message, letter);
     letter->send = (struct destination_send){
-        .record = buf_str(&letter->record),
+        .record = build_record,
         .message_id = message->id,
         .group = message->group,
         .trace = &message->trace,

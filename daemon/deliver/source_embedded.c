@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define BATCH_MAX_BYTES ((size_t)16 << 20) /* one receive */
-#define HELD_MAX_BYTES  ((size_t)64 << 20) /* all batches; the next receive waits beyond (I8) */
 
 struct embedded;
 
@@ -54,7 +53,7 @@ static void batch_unref(struct batch *batch)
     self->held_bytes -= batch->bytes;
     arena_done(&batch->arena);
     free(batch);
-    if (self->wanted > 0 && self->held_bytes >= HELD_MAX_BYTES) {
+    if (self->wanted > 0 && self->held_bytes >= SOURCE_HELD_MAX_BYTES) {
         flow_source_full(self->source.route);
     } else if (self->wanted > 0) {
         uint32_t max = self->wanted;
@@ -147,7 +146,7 @@ static void embedded_receive(struct source *source, uint32_t max)
 {
     struct embedded *self = SL_CONTAINER_OF(source, struct embedded, source);
 
-    if (self->held_bytes >= HELD_MAX_BYTES) {
+    if (self->held_bytes >= SOURCE_HELD_MAX_BYTES) {
         self->wanted = max;
         flow_source_full(source->route);
         return;
@@ -199,8 +198,8 @@ static void embedded_settle(struct source *source, struct message *message, enum
                   : how == SETTLE_DEAD_LETTER ? STORE_SETTLE_DEAD_LETTER
                                               : STORE_SETTLE_RELEASE;
     settle->delay_ms = (delay_ns + NS_PER_MS - 1) / NS_PER_MS;
-    /* Attempts are counted by themselves: a message that only changes its waiting place was not
-     * received for nothing (I5). */
+    /* Attempts are counted here, over restarts too: handing back costs no receive, or the waits of
+     * our own retries would use up the queue's max_receives (I5). */
     settle->uncount = how == SETTLE_RELEASE;
     settle->marks = how == SETTLE_DEAD_LETTER ? source_marks(message) : NULL;
     settle->done = on_settled;

@@ -36,8 +36,10 @@ struct sqs_source;
 
 /* One receive's memory, shared by its messages. */
 struct batch_memory {
+    struct sqs_source *self;
     struct arena arena;
     uint32_t references;
+    size_t bytes;
 };
 
 enum pending_kind { PENDING_DELETE, PENDING_RELEASE, PENDING_EXTEND };
@@ -83,6 +85,8 @@ struct sqs_source {
     int64_t visibility_s;
     struct batcher deletes, visibilities;
     struct sqs_client_call *receiving;
+    size_t held_bytes;
+    uint32_t wanted; /* a receive that waits for room */
     struct sqs_receive_in receive_in;
     struct str asked_attributes[1], asked_message_attributes[1];
     char dead_letter_url[URL_MAX];
@@ -96,6 +100,7 @@ struct sqs_source {
 };
 
 static void batcher_send(struct batcher *batcher);
+static void sqs_receive(struct source *source, uint32_t max);
 
 static const char *route_name(const struct sqs_source *self)
 {
@@ -106,9 +111,18 @@ static const char *route_name(const struct sqs_source *self)
 
 static void memory_unref(struct batch_memory *memory)
 {
-    if (--memory->references == 0) {
-        arena_done(&memory->arena);
-        free(memory);
+    struct sqs_source *self = memory->self;
+
+    if (--memory->references > 0) {
+        return;
+    }
+    self->held_bytes -= memory->bytes;
+    arena_done(&memory->arena);
+    free(memory);
+    if (self->wanted > 0) {
+        uint32_t max = self->wanted;
+        self->wanted = 0;
+        sqs_receive(&self->source, max);
     }
 }
 
@@ -217,8 +231,11 @@ static void on_received(void *context, const struct sqs_client_answer *answer, m
         self->failures = 0;
     }
     memory = MEM_NEW(struct batch_memory);
+    memory->self = self;
     memory->references = 1;
     memory->arena = *answer->arena;
+    memory->bytes = memory->arena.used_bytes;
+    self->held_bytes += memory->bytes;
     arena_init(answer->arena, 0);
     for (; count < out->messages.count && count < BATCH_MAX; count++) {
         messages[count] = message_from(self, memory, &out->messages.items[count], now);
@@ -232,6 +249,11 @@ static void sqs_receive(struct source *source, uint32_t max)
     struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
     struct sqs_client_answer refused = {0};
 
+    if (self->held_bytes >= SOURCE_HELD_MAX_BYTES) {
+        self->wanted = max;
+        flow_source_full(source->route);
+        return;
+    }
     self->receive_in.max_messages = (struct sqs_int){true, max < BATCH_MAX ? max : BATCH_MAX};
     refused.error = sqs_client_call(self->client, SQS_RECEIVE_MESSAGE, &self->receive_in,
                                     RECEIVE_TIMEOUT_NS, on_received, self, &self->receiving);
@@ -241,9 +263,14 @@ static void sqs_receive(struct source *source, uint32_t max)
 
 static void sqs_cancel_receive(struct source *source)
 {
+    struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
+
     /* An aborted long poll may strand up to ten messages until their visibility ends: it is let
      * run out (20 s at most), and what it brings is handed back. */
-    (void)source;
+    if (self->wanted > 0) {
+        self->wanted = 0;
+        source_received(source, NULL, 0, ERR_CANCELED, loop_now());
+    }
 }
 
 /* ---- telling SQS ---- */

@@ -45,10 +45,19 @@ void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns n
     lane_event(message);
 }
 
+bool flow_attempt_called(struct message *message, mono_ns now)
+{
+    SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
+    message->attempt_started_at = flow_time(message->route->flow, now);
+    return !message->lease_lost;
+}
+
 static void permits_give_back(struct message *message, const struct attempt_result *result,
                               mono_ns now)
 {
-    if (result->error == 0 && !result->early) {
+    if (result->end != ATTEMPT_CALLED) {
+        limit_grant_withdraw(&message->grant, now);
+    } else if (result->error == 0 && !result->early) {
         limit_grant_response(&message->grant, result->ended_at, now);
     } else if (result->error != 0 && !result->written) {
         limit_grant_refund(&message->grant, now);
@@ -63,7 +72,7 @@ static void slots_give_back(struct message *message, const struct attempt_result
     struct route *route = message->route;
     struct target *target = route->config.target;
     /* Without an answer the API may still work at it: the slot lingers. */
-    bool over = result->error == 0 || !result->written;
+    bool over = result->end != ATTEMPT_CALLED || result->error == 0 || !result->written;
 
     SL_ASSERT(target->in_flight > 0);
     target->in_flight--;
@@ -88,7 +97,8 @@ static void gate(struct message *message, mono_ns until, mono_ns now)
 /*
  * A throttled answer holds up everybody on the limit. Without a time of its own the gate grows from
  * min_backoff with a jitter in its upper half; answers to calls that were under way when the gate
- * was set are the same news and do not make it grow.
+ * was set are the same news and do not make it grow. With adaptive concurrency, fewer calls at once
+ * are the answer to it as long as they can get fewer: only the message itself waits.
  */
 static mono_ns throttle_gate(struct message *message, const struct attempt_result *result,
                              mono_ns now)
@@ -99,6 +109,10 @@ static mono_ns throttle_gate(struct message *message, const struct attempt_resul
     if (until <= now) { /* "0" too is no plan: it would be called again at the full pace */
         if (route->gate_set_at > message->attempt_started_at) {
             return mono_max(route->gate_until, now);
+        }
+        if (route->config.target->config.adaptive && route->config.target->concurrency.bound > 1) {
+            return mono_add(now, retry_backoff_ns(&route->config.retry, message->backoffs++,
+                                                  &route->flow->rng));
         }
         int64_t bound = retry_backoff_bound_ns(&route->config.retry, route->gate_failures++);
         until = mono_add(now, rng_between(&route->flow->rng, bound / 2, bound));
@@ -122,6 +136,7 @@ void give_up(struct message *message, enum give_up why, mono_ns now)
     struct route *route = message->route;
     int64_t max_backoff_ns = route->config.retry.max_backoff_ns;
 
+    SL_ASSERT(why != GIVE_UP_NONE);
     message->give_up = why;
     if (route->config.has_dead_letter) {
         settle_begin(message, SETTLE_DEAD_LETTER, 0, now);
@@ -178,6 +193,12 @@ static void throttled(struct message *message, const struct attempt_result *resu
 static void act_on(struct message *message, enum outcome outcome,
                    const struct attempt_result *result, mono_ns now)
 {
+    bool again = outcome == OUTCOME_RETRY || outcome == OUTCOME_THROTTLE;
+
+    if (again && message->route->config.at_most_once && outcome_is_unknown(result)) {
+        give_up(message, GIVE_UP_UNKNOWN, now);
+        return;
+    }
     switch (outcome) {
     case OUTCOME_ACK:
         settle_begin(message, SETTLE_ACK, 0, now);
@@ -211,6 +232,26 @@ static bool leaves_all_the_same(const struct message *message, enum outcome outc
            (outcome == OUTCOME_DEAD_LETTER && message->route->config.has_dead_letter);
 }
 
+/* The attempt ends without its call. The route's totals keep the start: they never go back. */
+static void end_without_call(struct message *message, const struct attempt_result *result,
+                             mono_ns now)
+{
+    health_uncalled(message, now);
+    message->calls--;
+    if (message->calls == 0 && message->attempts == 0) {
+        message->first_attempt_at = MONO_NEVER;
+    }
+    if (result->end == ATTEMPT_DONE_BEFORE) {
+        settle_begin(message, SETTLE_ACK, 0, now);
+    } else if (message->lease_lost) {
+        settle_begin(message, SETTLE_LOST, 0, now);
+    } else if (result->end == ATTEMPT_UNKNOWN) {
+        give_up(message, GIVE_UP_UNKNOWN, now);
+    } else {
+        wait_until(message, mono_max(result->retry_after, now), now);
+    }
+}
+
 void flow_attempt_ended(struct message *message, const struct attempt_result *result, mono_ns now)
 {
     enum outcome outcome = outcome_of(result);
@@ -220,6 +261,10 @@ void flow_attempt_ended(struct message *message, const struct attempt_result *re
     permits_give_back(message, result, now);
     lane_event(message);
     slots_give_back(message, result, now);
+    if (result->end != ATTEMPT_CALLED) {
+        end_without_call(message, result, now);
+        return;
+    }
     note_end(message->route, outcome, now);
     health_ended(message, result, outcome, now);
     message->last_status = result->status;

@@ -23,6 +23,7 @@
 #include "sluice/base/map.h"
 #include "sluice/base/rng.h"
 #include "sluice/flow/flow.h"
+#include "sluice/limit/adaptive.h"
 #include "sluice/limit/budget.h"
 #include "sluice/limit/keyed.h"
 
@@ -50,7 +51,8 @@ struct target {
     struct concurrency concurrency;
     bool available;
     uint32_t in_flight; /* counted here too: I2 is checked against the concurrency's own count */
-    uint32_t bound_at_start; /* the bound when the last attempt started */
+    uint32_t bound_at_start;  /* the bound when the last attempt started */
+    struct adaptive adaptive; /* used when config.adaptive */
     struct breaker breaker;
     struct budget budget;
     struct list parked; /* WAITING messages of all its routes that the budget holds up */
@@ -187,6 +189,8 @@ struct limit_verdict health_admit(struct route *route, mono_ns now);
 void health_started(struct message *message, mono_ns now);
 void health_ended(struct message *message, const struct attempt_result *result,
                   enum outcome outcome, mono_ns now);
+/* It ended without its call: a probe that was none. */
+void health_uncalled(const struct message *message, mono_ns now);
 /* A failure now is the target's, whatever message is called: it counts against none. */
 bool health_is_failing(const struct target *target);
 /* The message the route calls next, NULL when none is ready. */
@@ -196,6 +200,8 @@ uint32_t health_probes_wanted(const struct route *route);
 
 /* ---- lease.c ---- */
 void lease_schedule(struct message *message);
+/* After lease_schedule(): where an extension just failed the next one waits. */
+void lease_put_off(struct message *message, mono_ns now);
 bool lease_suffices(const struct message *message, mono_ns now);
 /* Its lease does not suffice: READY → BUFFERED until it is extended; back to the queue when it
  * cannot be. */

@@ -113,18 +113,51 @@ static double route_pace(const struct route *route)
     return interval_ns > 0 ? (double)NS_PER_S / (double)interval_ns : 0;
 }
 
+static bool is_held_back(const struct route *route)
+{
+    return route->blocked_by == LIMIT_REASON_PERMIT || route->blocked_by == LIMIT_REASON_PACER ||
+           route->blocked_by == LIMIT_REASON_GATE || route->blocked_by == LIMIT_REASON_COLD;
+}
+
+static void adapt(const struct message *message, const struct attempt_result *result,
+                  enum breaker_result said, mono_ns now)
+{
+    struct target *target = message->route->config.target;
+
+    if (!target->config.adaptive) {
+        return;
+    }
+    if (said == BREAKER_SUCCEEDED) {
+        adaptive_succeeded(&target->adaptive, target->in_flight + 1, is_held_back(message->route));
+    } else if (said == BREAKER_THROTTLED || (result->error == ERR_TIMEOUT && result->written)) {
+        adaptive_overloaded(&target->adaptive, message->attempt_started_at, now);
+    }
+    concurrency_resize(&target->concurrency, adaptive_bound(&target->adaptive));
+}
+
 void health_ended(struct message *message, const struct attempt_result *result,
                   enum outcome outcome, mono_ns now)
 {
     struct target *target = message->route->config.target;
     enum breaker_result said = breaker_result_of(message, result, outcome);
 
+    adapt(message, result, said, now);
     streak_note(target, message, said);
     if (said == BREAKER_SUCCEEDED) {
         budget_earn(&target->budget, route_pace(message->route), now);
     }
     if (breaker_ended(&target->breaker, message->breaker_generation, said, &target->flow->rng,
                       now)) {
+        tell(target);
+    }
+}
+
+void health_uncalled(const struct message *message, mono_ns now)
+{
+    struct target *target = message->route->config.target;
+
+    if (breaker_ended(&target->breaker, message->breaker_generation, BREAKER_IGNORED,
+                      &target->flow->rng, now)) {
         tell(target);
     }
 }

@@ -7,11 +7,15 @@
  */
 #include "flow_internal.h"
 
+static bool is_to_be_called(const struct message *message)
+{
+    return message->state != MESSAGE_IN_FLIGHT && message->state != MESSAGE_SETTLING;
+}
+
 /* While it waits here its queue may come to delete it, which no extension puts off. */
 static bool expires_here(const struct message *message, mono_ns by)
 {
-    return message->state != MESSAGE_IN_FLIGHT && message->state != MESSAGE_SETTLING &&
-           message_expires(message, by);
+    return is_to_be_called(message) && message_expires(message, by);
 }
 
 static int64_t timeout_of(const struct message *message)
@@ -31,7 +35,7 @@ static int64_t reserve_of(const struct message *message)
 {
     int64_t half_ns = message->visibility_ns / 2, timeout_ns = timeout_of(message);
 
-    if (message->state == MESSAGE_IN_FLIGHT) {
+    if (!is_to_be_called(message)) {
         return half_ns;
     }
     return mono_max(half_ns, mono_add(timeout_ns, timeout_ns / 8));
@@ -39,13 +43,15 @@ static int64_t reserve_of(const struct message *message)
 
 static mono_ns watch_from(const struct message *message)
 {
-    if (message->extending || message->state == MESSAGE_SETTLING) {
+    /* A settlement is a matter of moments, unless it fails: a destination may be down for long. */
+    bool is_leaving = message->state == MESSAGE_SETTLING && message->settle_failures == 0;
+
+    if (message->extending || is_leaving) {
         return message->lease_until;
     }
     mono_ns due = message->lease_until - reserve_of(message);
     if (is_at_cap(message)) { /* the last moment at which a call may start */
-        due =
-            message->lease_until - (message->state == MESSAGE_IN_FLIGHT ? 0 : timeout_of(message));
+        due = message->lease_until - (is_to_be_called(message) ? timeout_of(message) : 0);
     }
     return expires_here(message, due) ? message->expires_at : due;
 }
@@ -129,10 +135,10 @@ void leases_run(struct route *route, uint32_t *budget, mono_ns now)
     }
 }
 
-/* It may have come too late, or failed. */
-static void extension_failed(struct message *message, mono_ns now)
+/* The last extension came too late, or failed: not at once again. */
+void lease_put_off(struct message *message, mono_ns now)
 {
-    if (heap_is_linked(&message->lease)) {
+    if (message->extension_failed && heap_is_linked(&message->lease)) {
         mono_ns again = mono_add(now, message->visibility_ns / 8 + 1);
         heap_set(&message->route->leases, &message->lease, mono_min(again, message->lease_until));
     }
@@ -148,6 +154,7 @@ void flow_extended(struct message *message, int error, mono_ns lease_until, mono
     if (error == 0 && !message->lease_lost) {
         message->lease_until = lease_until;
     }
+    message->extension_failed = error != 0;
     if (message->state == MESSAGE_SETTLING) {
         heap_set(&route->deadlines, &message->deadline, now); /* it waited for this answer */
         return;
@@ -157,9 +164,8 @@ void flow_extended(struct message *message, int error, mono_ns lease_until, mono
         return;
     }
     lease_schedule(message);
-    if (error != 0) {
-        extension_failed(message, now);
-    } else if (message->lease_wait && message->state == MESSAGE_BUFFERED) {
+    lease_put_off(message, now);
+    if (error == 0 && message->lease_wait && message->state == MESSAGE_BUFFERED) {
         message_make_ready(message, now);
     }
 }

@@ -62,6 +62,12 @@ bool outcome_counts(const struct attempt_result *result, enum outcome outcome)
     return result->error == 0 || result->written;
 }
 
+bool outcome_is_unknown(const struct attempt_result *result)
+{
+    return result->end == ATTEMPT_CALLED && result->error != 0 && result->written &&
+           !(result->error == ERR_TOO_BIG && result->status != 0);
+}
+
 /* ---- Retry-After ---- */
 
 struct cursor {

@@ -22,6 +22,10 @@ struct target *flow_target_add(struct flow *flow, const struct target_config *co
     list_init(&target->parked);
     concurrency_init(&target->concurrency, config->concurrency, config->abort_hold_ns,
                      config->unclean_start, now);
+    adaptive_init(&target->adaptive, config->concurrency, now);
+    if (config->adaptive) { /* it was made with room for the most there can be */
+        concurrency_resize(&target->concurrency, adaptive_bound(&target->adaptive));
+    }
     list_push(&flow->targets, &target->node);
     return target;
 }
@@ -63,7 +67,7 @@ static void route_init_lists(struct route *route)
     heap_init(&route->deadlines);
     heap_init(&route->leases);
     /* So that no pump allocates: everything outside a call, and the calls. */
-    size_t most = HELD_MAX + route->config.target->concurrency.bound;
+    size_t most = HELD_MAX + route->config.target->config.concurrency;
     heap_reserve(&route->deadlines, most);
     heap_reserve(&route->leases, most);
     map_init(&route->groups, most + HELD_MAX, rng_next(&route->flow->rng));

@@ -147,4 +147,5 @@ void flow_settled(struct message *message, int error, mono_ns now)
     int64_t wait_ns = backoff_ns(SETTLE_BACKOFF_NS, message->settle_failures++, &route->flow->rng);
     heap_set(&route->deadlines, &message->deadline, settle_again_at(message, wait_ns, now));
     lease_schedule(message);
+    lease_put_off(message, now);
 }

@@ -118,7 +118,8 @@ static bool closed_ended(struct breaker *b, enum breaker_result result, struct r
         open_for(b, BREAKER_CAUSE_UNREACHED, rng, now);
         return true;
     }
-    if (b->count >= BREAKER_CALLS_MIN && b->failed * 100 >= b->count * b->config.failure_percent) {
+    uint32_t of = b->count > BREAKER_CALLS_MIN ? b->count : BREAKER_CALLS_MIN;
+    if (b->failed * 100 >= of * b->config.failure_percent) { /* whatever the calls up to 20 bring */
         open_for(b, BREAKER_CAUSE_FAILURES, rng, now);
         return true;
     }

@@ -90,8 +90,9 @@ void bucket_unknown(struct bucket *bucket, uint32_t weight, mono_ns by)
 
 void bucket_restore(struct bucket *bucket, uint64_t units, mono_ns at)
 {
-    /* Bounded by what was deep enough for the configuration, so that no time overflows. */
-    charge(bucket, units < bucket->burst ? units : bucket->burst, at);
+    if (units > 0) { /* bounded by what the configuration was checked for: no time overflows */
+        charge(bucket, units < bucket->burst ? units : bucket->burst, at);
+    }
 }
 
 void bucket_refund(struct bucket *bucket, uint32_t weight)

@@ -14,11 +14,12 @@
 #include <stdint.h>
 
 struct claims {
-    bool restored;                   /* what an earlier process did is known */
-    bool writing;                    /* a record is on its way to the disk */
-    uint32_t wanted;                 /* permits that a call waits for; 0: none waits */
-    uint64_t room, room_written;     /* that may be taken: by the record in force, by the new one */
-    uint64_t arrived, arrived_noted; /* since the record in force; of these, in the new one */
+    bool restored;               /* what an earlier process did is known */
+    bool writing;                /* a record is on its way to the disk */
+    uint32_t wanted;             /* permits that a call waits for; 0: none waits */
+    uint64_t room, room_written; /* that may be taken: by the record in force, by the new one */
+    uint64_t allowed, allowed_written; /* calls in all, by the one and the other */
+    uint64_t arrived, arrived_noted;   /* since the record in force; of these, in the new one */
 };
 
 static inline bool claims_allow(const struct claims *claims, uint32_t weight)
@@ -38,9 +39,10 @@ static inline void claims_refund(struct claims *claims, uint32_t weight)
     claims->room_written += claims->writing ? weight : 0;
 }
 
-static inline void claims_begin(struct claims *claims, uint32_t units)
+static inline void claims_begin(struct claims *claims, uint64_t under_way, uint32_t units)
 {
     claims->writing = true;
+    claims->allowed_written = under_way + units;
     claims->room_written = units;
     claims->arrived_noted = claims->arrived;
 }
@@ -50,6 +52,7 @@ static inline void claims_end(struct claims *claims, bool written)
     claims->writing = false;
     if (written) {
         claims->room = claims->room_written;
+        claims->allowed = claims->allowed_written;
         claims->arrived -= claims->arrived_noted;
         claims->wanted = 0;
     }

@@ -92,3 +92,10 @@ void limit_grant_refund(struct limit_grant *grant, mono_ns now)
         limit_refund(limit, grant->weight, now);
     }
 }
+
+void limit_grant_withdraw(struct limit_grant *grant, mono_ns now)
+{
+    for (struct limit *limit = close_next(grant); limit != NULL; limit = close_next(grant)) {
+        limit_withdraw(limit, grant->weight, now);
+    }
+}

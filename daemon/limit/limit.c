@@ -305,6 +305,14 @@ void limit_refund(struct limit *limit, uint32_t weight, mono_ns now)
     }
 }
 
+void limit_withdraw(struct limit *limit, uint32_t weight, mono_ns now)
+{
+    if (limit->config.kind == LIMIT_WINDOW) {
+        pacer_return(&limit->pacer, weight);
+    }
+    limit_refund(limit, weight, now);
+}
+
 void limit_gate(struct limit *limit, mono_ns until)
 {
     if (until > limit->gate && until > limit->last) {
@@ -437,6 +445,7 @@ void limit_restored(struct limit *limit, uint64_t outstanding, mono_ns now)
         quota_restore(&limit->quota, none, outstanding, quiet_at);
     }
     limit->claims.restored = true;
+    limit->claims.allowed = outstanding;
     limit->claims.arrived = outstanding; /* the next record counts them among those */
 }
 
@@ -447,7 +456,7 @@ void limit_claim_want(struct limit *limit, uint32_t weight)
     }
 }
 
-static uint64_t claim_units(const struct limit *limit)
+static uint32_t claim_units(const struct limit *limit)
 {
     uint32_t units = limit->config.requests / CLAIM_DIVISOR;
     units = units > 1 ? units : 1;
@@ -471,14 +480,23 @@ bool limit_claim_begin(struct limit *limit, bool final, struct limit_record *ret
     }
     now = advance(limit, now);
     *ret = (struct limit_record){.arrived = claims->arrived};
-    claims_begin(claims, final ? 0 : (uint32_t)claim_units(limit));
     if (limit->config.kind == LIMIT_QUOTA) {
         quota_record(&limit->quota, ret, now);
     } else {
         ret->outstanding = uncertain(limit);
     }
-    ret->outstanding += claims->room_written;
+    claims_begin(claims, ret->outstanding, final ? 0 : claim_units(limit));
+    ret->outstanding = claims->allowed_written;
     return true;
+}
+
+void limit_claim_used(const struct limit *limit, struct limit_use *ret)
+{
+    const struct claims *claims = &limit->claims;
+
+    ret->in_force = claims->allowed - claims->room;
+    ret->being_written = claims->allowed_written - claims->room_written;
+    ret->is_being_written = claims->writing;
 }
 
 void limit_claim_end(struct limit *limit, bool written)

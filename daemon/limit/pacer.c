@@ -22,6 +22,11 @@ void pacer_take(struct pacer *pacer, uint32_t weight, mono_ns now)
     pacer->next = mono_add(mono_max(pacer->next, now), weight * pacer->interval_ns);
 }
 
+void pacer_return(struct pacer *pacer, uint32_t weight)
+{
+    pacer->next -= weight * pacer->interval_ns;
+}
+
 /* What is owed was owed at the old pace: one interval of the new one is enough. */
 void pacer_resize(struct pacer *pacer, int64_t interval_ns, mono_ns now)
 {

@@ -17,6 +17,8 @@ void pacer_init(struct pacer *pacer, int64_t interval_ns);
 /* Earliest start of the next call. */
 mono_ns pacer_at(const struct pacer *pacer);
 void pacer_take(struct pacer *pacer, uint32_t weight, mono_ns now);
+/* What was taken was for nothing, and costs no time. */
+void pacer_return(struct pacer *pacer, uint32_t weight);
 void pacer_resize(struct pacer *pacer, int64_t interval_ns, mono_ns now);
 
 #endif

@@ -56,16 +56,16 @@ static void settle_lost(struct quota *quota, mono_ns now)
 /* Before every event: what opened or closed since the last one did so without calls in between. */
 static void advance(struct quota *quota, mono_ns now)
 {
-    settle_lost(quota, now);
-    if (!is_known(&quota->periods[1])) {
-        return;
-    }
-    if (now >= quota->periods[1].when.start - LIMIT_QUOTA_SLACK_NS) {
+    mono_ns opens_at = quota->periods[1].when.start - LIMIT_QUOTA_SLACK_NS;
+
+    if (is_known(&quota->periods[1]) && now >= opens_at) {
+        settle_lost(quota, opens_at - 1); /* those that may arrive from then on count for it */
         open_next(quota);
+        if (now >= mono_add(quota->periods[0].when.end, LIMIT_QUOTA_SLACK_NS)) {
+            move_on(quota);
+        }
     }
-    if (now >= mono_add(quota->periods[0].when.end, LIMIT_QUOTA_SLACK_NS)) {
-        move_on(quota);
-    }
+    settle_lost(quota, now);
 }
 
 void quota_set_periods(struct quota *quota, const struct limit_period periods[2], mono_ns now)
@@ -76,10 +76,15 @@ void quota_set_periods(struct quota *quota, const struct limit_period periods[2]
     if (is_known(&p[0]) && periods[0].id < p[0].when.id) {
         return; /* what is over never begins again */
     }
-    if (is_known(&p[0]) && periods[0].id > p[0].when.id) {
-        if (is_known(&p[1]) && periods[0].id > p[1].when.id) {
-            forget_next(quota); /* a leap over whole periods */
+    if (is_known(&p[0]) && periods[0].id == p[1].when.id) {
+        p[0].when.end = periods[0].start;
+        p[1].when = periods[0];
+        advance(quota, now);
+        if (p[0].when.id != periods[0].id) {
+            return; /* both count yet */
         }
+    } else if (is_known(&p[0]) && periods[0].id > p[0].when.id) {
+        forget_next(quota); /* a leap over whole periods */
         move_on(quota);
     }
     p[0].when = periods[0];

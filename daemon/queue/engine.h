@@ -76,6 +76,7 @@ SL_MUST_CHECK int engine_run(struct engine *engine, struct store_request *reques
 SL_MUST_CHECK int engine_hold(struct engine *engine, struct store_hold *hold);
 SL_MUST_CHECK int engine_settle(struct engine *engine, struct store_settle *settle);
 SL_MUST_CHECK int engine_peek(struct engine *engine, struct store_peek *peek);
+SL_MUST_CHECK int engine_quota(struct engine *engine, struct store_quota *quota);
 SL_MUST_CHECK int engine_records(struct engine *engine, struct store_records *records);
 
 /* How long a receive that found nothing may wait, and where. 0: answer now. */

@@ -116,8 +116,11 @@ const char schema_create_pragmas[] = "PRAGMA page_size = 8192;"
  *   state       enum store_work; attempts, backoffs, first_at: of the retry plan
  *   status, answer  of the call that did the work, where somebody will want them again
  *
- * quotas: permits of a limit whose window is longer than a process may live, by (sub-)window;
- * claimed before they are used, so that a crash can waste some but never give one twice.
+ * quotas: calls that arrived, by limit and (sub-)window [period, until), of limits whose window is
+ * longer than a process may live. Times are ms, of the calendar or of the limit's own clock.
+ * quota_states: calls besides that may have arrived, among them all that the process was allowed to
+ * make since; the limit's own clock and, for how long ago that was, the machine's; mark: number of
+ * the record, by which memory that outlives the process knows it (0: it does not).
  */
 #define TABLES_OF_3                                                                                \
     "CREATE TABLE records ("                                                                       \
@@ -138,9 +141,18 @@ const char schema_create_pragmas[] = "PRAGMA page_size = 8192;"
     "CREATE TABLE quotas ("                                                                        \
     " name TEXT NOT NULL,"                                                                         \
     " period INTEGER NOT NULL,"                                                                    \
-    " claimed INTEGER NOT NULL,"                                                                   \
+    " until INTEGER NOT NULL,"                                                                     \
     " used INTEGER NOT NULL,"                                                                      \
     " PRIMARY KEY (name, period)"                                                                  \
+    ") STRICT, WITHOUT ROWID;"                                                                     \
+    "CREATE TABLE quota_states ("                                                                  \
+    " name TEXT PRIMARY KEY,"                                                                      \
+    " outstanding INTEGER NOT NULL,"                                                               \
+    " clock INTEGER NOT NULL,"                                                                     \
+    " boot_id TEXT NOT NULL,"                                                                      \
+    " boottime INTEGER NOT NULL,"                                                                  \
+    " realtime INTEGER NOT NULL,"                                                                  \
+    " mark INTEGER NOT NULL"                                                                       \
     ") STRICT, WITHOUT ROWID;"
 
 const char schema_tables[] =

@@ -109,6 +109,21 @@
     XX(RECENT_DELETE, "DELETE FROM recents WHERE id = ?1")                                         \
     XX(RECENT_FIRST, "SELECT id, at FROM recents WHERE id > ?1 ORDER BY id LIMIT 1")               \
     XX(RECENT_FORGET, "DELETE FROM recents WHERE id <= ?1")                                        \
+    XX(QUOTA_PUT, "INSERT INTO quotas (name, period, until, used) VALUES (?1, ?2, ?3, ?4)"         \
+                  " ON CONFLICT (name, period) DO UPDATE SET until = excluded.until,"              \
+                  " used = excluded.used")                                                         \
+    XX(QUOTA_ADD, "INSERT INTO quotas (name, period, until, used) VALUES (?1, ?2, ?3, ?4)"         \
+                  " ON CONFLICT (name, period) DO UPDATE SET used = used + excluded.used")         \
+    XX(QUOTA_FORGET, "DELETE FROM quotas WHERE name = ?1 AND period < ?2")                         \
+    XX(QUOTA_LIST, "SELECT period, until, used FROM quotas WHERE name = ?1"                        \
+                   " ORDER BY period DESC LIMIT ?2")                                               \
+    XX(QUOTA_STATE_PUT,                                                                            \
+       "INSERT INTO quota_states (name, outstanding, clock, boot_id, boottime, realtime, mark)"    \
+       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET"                     \
+       " outstanding = excluded.outstanding, clock = excluded.clock, boot_id = excluded.boot_id,"  \
+       " boottime = excluded.boottime, realtime = excluded.realtime, mark = excluded.mark")        \
+    XX(QUOTA_STATE_GET, "SELECT outstanding, clock, boot_id, boottime, realtime, mark"             \
+                        " FROM quota_states WHERE name = ?1")                                      \
     XX(SPACE_REAP, "DELETE FROM messages WHERE id >= ?1 AND id < ?2")                              \
     XX(MESSAGE_INSERT,                                                                             \
        "INSERT INTO messages (id, lane, visible_at, receive_count, token, received_at,"            \

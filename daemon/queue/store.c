@@ -20,6 +20,9 @@ static void op_complete(struct store_op *op)
     } else if (op->kind == OP_PEEK) {
         struct store_peek *peek = SL_CONTAINER_OF(op, struct store_peek, op);
         peek->done(peek->context, peek);
+    } else if (op->kind == OP_QUOTA) {
+        struct store_quota *quota = SL_CONTAINER_OF(op, struct store_quota, op);
+        quota->done(quota->context, quota);
     } else if (op->kind == OP_RECORDS) {
         struct store_records *records = SL_CONTAINER_OF(op, struct store_records, op);
         records->done(records->context, records);
@@ -65,6 +68,8 @@ static void refuse_closed(struct store *store, struct store_op *op)
         SL_CONTAINER_OF(op, struct store_hold, op)->error = ERR_CLOSED;
     } else if (op->kind == OP_PEEK) {
         SL_CONTAINER_OF(op, struct store_peek, op)->error = ERR_CLOSED;
+    } else if (op->kind == OP_QUOTA) {
+        SL_CONTAINER_OF(op, struct store_quota, op)->error = ERR_CLOSED;
     } else if (op->kind == OP_RECORDS) {
         SL_CONTAINER_OF(op, struct store_records, op)->error = ERR_CLOSED;
     } else {
@@ -140,6 +145,12 @@ void store_peek(struct store *store, struct store_peek *peek)
     peek->before = peek->count;
     peek->error = 0;
     submit(store, &peek->op, OP_PEEK);
+}
+
+void store_quota(struct store *store, struct store_quota *quota)
+{
+    quota->error = 0;
+    submit(store, &quota->op, OP_QUOTA);
 }
 
 void store_records(struct store *store, struct store_records *records)

@@ -49,6 +49,8 @@ static void op_fail(struct store *store, struct store_op *op, int rc)
         hold->error = rc;
     } else if (op->kind == OP_PEEK) {
         SL_CONTAINER_OF(op, struct store_peek, op)->error = rc;
+    } else if (op->kind == OP_QUOTA) {
+        SL_CONTAINER_OF(op, struct store_quota, op)->error = rc;
     } else if (op->kind == OP_RECORDS) {
         SL_CONTAINER_OF(op, struct store_records, op)->error = rc;
     } else {
@@ -154,6 +156,9 @@ static int run_op(struct store *store, struct store_op *op)
     }
     if (op->kind == OP_PEEK) {
         return engine_peek(&store->engine, SL_CONTAINER_OF(op, struct store_peek, op));
+    }
+    if (op->kind == OP_QUOTA) {
+        return engine_quota(&store->engine, SL_CONTAINER_OF(op, struct store_quota, op));
     }
     if (op->kind == OP_RECORDS) {
         return engine_records(&store->engine, SL_CONTAINER_OF(op, struct store_records, op));

@@ -24,7 +24,7 @@ struct backup {
     mono_ns next_step;
 };
 
-enum op_kind { OP_REQUEST, OP_HOLD, OP_SETTLE, OP_PEEK, OP_RECORDS };
+enum op_kind { OP_REQUEST, OP_HOLD, OP_SETTLE, OP_PEEK, OP_RECORDS, OP_QUOTA };
 
 struct store {
     struct loop *loop;

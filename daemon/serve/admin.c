@@ -91,7 +91,8 @@ void admin_handle_health(void *context, struct http_exchange *exchange,
 
 /* ---- control ---- */
 
-static void respond_status(struct admin *admin, struct http_exchange *exchange)
+static void respond_object(struct admin *admin, struct http_exchange *exchange,
+                           void (*members)(void *context, struct json_writer *w))
 {
     struct buf body;
     struct json_writer w;
@@ -99,7 +100,7 @@ static void respond_status(struct admin *admin, struct http_exchange *exchange)
     buf_init(&body, ANSWER_MAX_BYTES);
     json_writer_init(&w, &body);
     json_object_begin(&w);
-    admin->callbacks->status(admin->context, &w);
+    members(admin->context, &w);
     json_object_end(&w);
     respond_json(exchange, 200, &body);
     buf_done(&body);
@@ -246,7 +247,9 @@ void admin_handle_control(void *context, struct http_exchange *exchange,
     const struct str prefix = STR("/v1/routes/");
 
     if (str_equal(request->path, STR("/v1/status")) && is_method(request, "GET")) {
-        respond_status(admin, exchange);
+        respond_object(admin, exchange, admin->callbacks->status);
+    } else if (str_equal(request->path, STR("/v1/usage")) && is_method(request, "GET")) {
+        respond_object(admin, exchange, admin->callbacks->usage);
     } else if (str_starts_with(request->path, prefix) && is_method(request, "POST")) {
         handle_route(admin, exchange, request,
                      (struct str){request->path.ptr + prefix.len, request->path.len - prefix.len});
@@ -255,8 +258,9 @@ void admin_handle_control(void *context, struct http_exchange *exchange,
     } else if (admin->sqs_api != NULL && !str_starts_with(request->path, STR("/v1/"))) {
         sqs_api_handle_owner(admin->sqs_api, exchange, request);
     } else {
-        respond_error(exchange, 404, NULL,
-                      "GET /v1/status, POST /v1/routes/<name>/pause|resume|limit, POST or GET "
-                      "/v1/backup");
+        respond_error(
+            exchange, 404, NULL,
+            "GET /v1/status or /v1/usage, POST /v1/routes/<name>/pause|resume|limit, POST or GET "
+            "/v1/backup");
     }
 }

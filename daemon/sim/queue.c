@@ -398,6 +398,7 @@ static struct message *message_from(struct sim_queue *queue, struct sim_record *
     message->group = queue->config.groups > 0 ? str_from(record->group_id) : STR_NONE;
     message->tenant = queue->group_count > 1 ? str_from(record->group_id) : STR_NONE;
     message->receive_count = record->receive_count;
+    message->attempts = record->attempts;
     message->received_at = queue->sim->clock.now;
     message->visibility_ns = queue->config.visibility_ns;
     message->lease_until =
@@ -604,6 +605,7 @@ void sim_queue_message_done(struct message *message)
     struct sim_queue_report *report = &handle->record->queue->report;
 
     handle->message = NULL;
+    handle->record->attempts = message->attempts;
     if (message->settled) {
         report->hand_backs += message->settle == SETTLE_RELEASE ? 1 : 0;
         report->receives_uncalled += message->calls == 0 ? 1 : 0;

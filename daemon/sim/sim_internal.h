@@ -46,6 +46,8 @@ struct sim_target {
     struct sim_log accepted; /* of its own log */
     size_t accepted_first;
     uint32_t running, working;
+    mono_ns *free_at; /* of each server */
+    uint32_t accepted_now;
     struct sim_target_report report;
 };
 
@@ -61,6 +63,7 @@ struct sim_record {
     uint64_t sequence;
     uint32_t group, generation, references; /* messages and calls that know it */
     uint32_t receive_count, deliveries;
+    uint32_t attempts; /* counted ones of earlier receipts: they are remembered by its id */
     mono_ns sent_at;
     int scripted; /* the status of every answer; 0: none */
     bool called, acked;

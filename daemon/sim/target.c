@@ -21,6 +21,7 @@ struct sim_call {
     uint32_t weight, running;                /* events that are still to come */
     struct attempt_result result;            /* of the end */
     int status;
+    bool served; /* by one of its servers */
     int64_t work_ns, retry_after_ns;
 };
 
@@ -146,6 +147,7 @@ static void on_work_end(void *context, mono_ns now)
     mono_ns seen = now + sim_latency_draw(&target->config.response_delay, &sim->rng);
 
     target->working--;
+    target->accepted_now -= call->served ? 1 : 0;
     if (call->status >= 200 && call->status < 300) {
         sim_record_done(call->record);
         target->report.last_success = now;
@@ -193,6 +195,32 @@ static bool over_own_limit(struct sim_target *target, mono_ns now)
     return false;
 }
 
+/* The first of its servers that is free works at it; false: too many wait for that. */
+static bool serve(struct sim_call *call, mono_ns now)
+{
+    struct sim_target *target = call->target;
+    const struct sim_target_config *config = &target->config;
+    bool low = now >= config->low_from && now < config->low_until;
+    uint32_t servers = low ? config->low_servers : config->servers;
+    uint32_t first = 0;
+
+    if (config->servers == 0) {
+        return true;
+    }
+    if (target->accepted_now >= servers + config->server_queue) {
+        target->report.rejected++;
+        return false;
+    }
+    for (uint32_t i = 1; i < servers; i++) {
+        first = target->free_at[i] < target->free_at[first] ? i : first;
+    }
+    target->free_at[first] = mono_max(now, target->free_at[first]) + call->work_ns;
+    call->work_ns = target->free_at[first] - now;
+    call->served = true;
+    target->accepted_now++;
+    return true;
+}
+
 /* What this request is going to be answered, and after how much work. */
 static void decide(struct sim_call *call, mono_ns now)
 {
@@ -219,6 +247,10 @@ static void decide(struct sim_call *call, mono_ns now)
     } else {
         call->status = 200;
         call->work_ns = sim_latency_draw(&config->latency, rng);
+        if (!serve(call, now)) {
+            call->status = 503;
+            call->work_ns = sim_latency_draw(&config->status_latency, rng);
+        }
     }
     if (outage != NULL && outage->kind == SIM_SLOW) {
         call->work_ns *= outage->slower;
@@ -329,6 +361,7 @@ void sim_target_boot(struct sim_target *target)
         .abort_hold_ns = target->config.abort_hold_ns,
         .unclean_start = sim->boots > 0,
         .breaker = target->config.breaker,
+        .adaptive = target->config.adaptive,
         .user = target,
     };
 
@@ -343,6 +376,7 @@ struct sim_target *sim_target_new(struct sim *sim, const struct sim_target_confi
     target->sim = sim;
     target->config = *config;
     list_init(&target->calls);
+    target->free_at = MEM_NEW_ARRAY(config->servers + 1, mono_ns);
     for (uint32_t i = 0; i < config->outage_count; i++) {
         struct sim_event edge = {.fire = on_outage_edge, .context = target};
         target->outage_edges[2 * i] = target->outage_edges[2 * i + 1] = edge;
@@ -378,5 +412,6 @@ void sim_target_free(struct sim_target *target)
         free(LIST_ENTRY(node, struct sim_call, node));
     }
     sim_log_done(&target->accepted);
+    free(target->free_at);
     free(target);
 }

@@ -22,12 +22,15 @@
 
 #define SETTINGS_NONE UINT32_MAX /* an index that refers to nothing */
 
+enum quota_period_setting { QUOTA_PERIOD_NONE, QUOTA_PERIOD_HOUR, QUOTA_PERIOD_DAY };
+
 struct limit_settings {
     char *name;
     enum limit_kind kind;
     enum limit_hold hold;
     uint32_t requests;
-    int64_t per_ns;
+    int64_t per_ns; /* resolved: of a quota, its period */
+    enum quota_period_setting period;
     uint32_t burst;   /* bucket: >= 1 (resolved); window: 0 */
     int64_t guard_ns; /* resolved: by hold when not given */
     int64_t max_flight_ns;
@@ -57,6 +60,7 @@ struct target_settings {
     uint32_t concurrency;
     int64_t timeout_ns, connect_timeout_ns, abort_hold_ns;
     struct breaker_config breaker;
+    bool adaptive_concurrency;
     struct config_map headers; /* of every request; the values are secret */
     SETTINGS_ARRAY(struct outcome_settings) outcomes;
 };
@@ -79,6 +83,16 @@ struct queue_settings {
     uint32_t dead_letter_index; /* in queues, or SETTINGS_NONE */
 };
 
+/* What happens to work that was begun, and nobody knows how that ended. */
+enum idempotency_unknown { IDEMPOTENCY_CALL, IDEMPOTENCY_DEAD_LETTER };
+
+struct idempotency_settings {
+    char *key;                /* the expression; NULL: no idempotency */
+    int64_t expires_after_ns; /* resolved: a day when not given */
+    enum idempotency_unknown on_unknown;
+    struct message_key parsed; /* resolved */
+};
+
 /* Of on_success and on_failure: neither is given (NULL), or one. */
 struct destination_settings {
     char *queue; /* name of an embedded queue, or the URL of an SQS queue */
@@ -99,6 +113,7 @@ struct route_settings {
     bool paused;
     int64_t visibility_ns; /* of a message held from SQS; resolved: above the target's timeout */
     struct retry_config retry;
+    struct idempotency_settings idempotency;
     struct destination_settings on_success, on_failure;
     /* resolved */
     uint32_t queue_index; /* in queues; SETTINGS_NONE: queue is a URL */
@@ -142,7 +157,8 @@ struct settings {
         char *endpoint; /* NULL: from the queue URL */
     } aws;
     int64_t drain_timeout_ns;
-    char *data_dir; /* NULL: see runtime/datadir.h */
+    char *time_zone; /* of quotas */
+    char *data_dir;  /* NULL: see runtime/datadir.h */
 };
 
 /* Reads and checks. *ret is set only on success; errors has all that is wrong, else. filename is

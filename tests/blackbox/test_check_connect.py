@@ -54,7 +54,7 @@ def test_a_queue_of_sqs():
         boto.send_message_batch(QueueUrl=QUEUE, Entries=[{"Id": str(i), "MessageBody": "x"} for i in range(10)])
     code, out, err = check(remote())
     assert code == 0, (code, out, err)
-    assert "target legacy: 127.0.0.1:8080 accepts connections, in " in out and "no request was sent" in out, out
+    assert "targets.legacy.url: 127.0.0.1:8080 accepts connections, in " in out and "no request was sent" in out, out
     assert "standard; 320 visible, 0 in flight, 0 delayed; visibility 30s, retention 1m0s, dead-letter queue work-dlq " \
            "after 2 receives\n" in out, out
     assert "backlog  320 messages, at that pace 1m" in out and "check.json: good (routes: 1" in out, out
@@ -82,10 +82,29 @@ def test_queues_that_cannot_be_asked():
 
 def test_targets_that_cannot_be_reached():
     daemon = server()
-    path = "check.json: targets.legacy.url: the target cannot be reached "
+    path = "check.json: targets.legacy.url: cannot be reached "
     refused(remote(), path + "(could not connect)")
     refused(remote(url="http://no-such-host.invalid/"), path + "(name could not be resolved)")
     refused(remote(url=f"https://127.0.0.1:{daemon.http_port}/"), path + "(TLS")
+
+
+def test_destinations():
+    server()
+    ScriptedApi(lambda *_: response())
+
+    def with_destinations(success, failure):
+        settings = remote()
+        settings["routes"]["createjob"] |= {"on_success": success, "on_failure": failure}
+        return settings
+
+    code, out, err = check(with_destinations({"url": "http://127.0.0.1:8080/done"}, {"queue": QUEUE + "-dlq"}))
+    assert code == 0, (out, err)
+    assert "routes.createjob.on_success.url: 127.0.0.1:8080 accepts" in out, out
+    assert "routes.createjob.on_failure.queue: is there\n" in out, out
+    refused(with_destinations({"queue": QUEUE + "-none"}, {"queue": QUEUE + "-dlq"}),
+            "check.json: routes.createjob.on_success.queue: there is no such queue")
+    refused(with_destinations({"queue": QUEUE + "-dlq"}, {"url": "http://127.0.0.1:8081/"}),
+            "check.json: routes.createjob.on_failure.url: cannot be reached (could not connect)")
 
 
 def test_embedded_queues():

@@ -211,13 +211,26 @@ def all_over(daemon):
     return all(seen.is_over(f) for f in FAULTS)
 
 
+def check_letter(f, letter):
+    """It says why it is one."""
+    marks = {k: v["StringValue"] for k, v in letter["MessageAttributes"].items()}
+    assert json.loads(letter["Body"])["fails"] == f.sent[letter["MessageId"]], "a dead letter has its body"
+    assert marks["Sluice-Reason"] == ("refused" if f.kind == "refuse" else "max_attempts") and marks["Sluice-Route"] == f.name, marks
+    assert marks["Sluice-Attempts"] == str(len(f.target.of(letter["MessageId"]))), marks
+    if f.code.isdigit():
+        assert marks["Sluice-Status"] == f.code and "Sluice-Error" not in marks, marks
+    else:
+        assert marks["Sluice-Error"].split(": ")[0] in f.codes, marks
+
+
 def check_messages(f, seen):
     """I3: each is delivered or a dead letter, and just one of them. I5: it was received once."""
     dead, got = set(), [None]
     while got:
-        got = sqs(9324, "ReceiveMessage", QueueUrl=f"{f.name}-dead", MaxNumberOfMessages=10).get("Messages", [])
+        got = sqs(9324, "ReceiveMessage", QueueUrl=f"{f.name}-dead", MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages", [])
         dead |= {m["MessageId"] for m in got}
-        assert all(json.loads(m["Body"])["fails"] == f.sent[m["MessageId"]] for m in got), "a dead letter has its body"
+        for letter in got:
+            check_letter(f, letter)
     assert dead == f.expected_dead(), f"dead letters {dead}"
     for message_id, fails in f.sent.items():
         calls = f.target.of(message_id)
@@ -264,6 +277,10 @@ def check_log(f, seen):
         if f.kind != "wire":
             assert line["calls"] == len(f.target.of(message_id)), line
         assert f.kind != "throttle" or line["attempts"] == 1, f"a throttle counts no attempt: {line}"
+    if f.kind in ("throttle", "gated"):
+        pauses = seen.about(f, "the target asks for a pause") + seen.about(f, "the target asks for a pause that is cut to the longest allowed")
+        assert pauses and all(x["limit"] == f.name and x["until"] for x in pauses), f"pauses: {pauses}"
+        assert [x["message"].endswith("allowed") for x in pauses] == [f.kind == "gated"] * len(pauses), pauses
     failures = seen.about(f, "attempt failed")
     for line in failures:
         assert line["function_request_id"] in f.sent and line["target"] == f.name and len(line["trace_id"]) == 32, line

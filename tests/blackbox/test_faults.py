@@ -109,8 +109,11 @@ def test_dead_letters():
     daemon = Daemon(config(window(50)))
     ids = send_jobs(9324, "jobs", 10)
     wait_until(lambda: queue_counts(9324, "jobs-dlq")[0] == 10, 20, "ten dead letters")
-    got = daemon.sqs("ReceiveMessage", QueueUrl="jobs-dlq", MaxNumberOfMessages=10, AttributeNames=["All"])["Messages"]
+    got = daemon.sqs("ReceiveMessage", QueueUrl="jobs-dlq", MaxNumberOfMessages=10, AttributeNames=["All"],
+                     MessageAttributeNames=["Sluice-.*"])["Messages"]
     assert {m["MessageId"] for m in got} == set(ids)
+    marks = [{k: v["StringValue"] for k, v in m["MessageAttributes"].items()} for m in got]
+    assert all(m["Sluice-Reason"] == "refused" and m["Sluice-Status"] == "400" and m["Sluice-Attempts"] == "1" for m in marks), marks
     assert all(json.loads(m["Body"])["job"] >= 0 for m in got)
     assert api.stats()["arrivals"] == 10
     assert daemon.metric('sluice_messages_settled_total{route="createjob",outcome="dead_letter"}') == 10

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from support import Daemon, MockApi, ScriptedApi, config, queue_counts, response, sqs, wait_until, window
+from support import Daemon, MockApi, ScriptedApi, config, md5, queue_counts, response, sqs, wait_until, window
 from test_sqs_source import ScriptedSqs, scripted_message
 
 QUEUE = "http://127.0.0.1:9424/000000000000/work"
@@ -94,3 +94,61 @@ def test_order_after_lost_leases():
     wait_until(lambda: queue_counts(9424, "orders.fifo") == (0, 0, 0), 60, "all delivered")
     assert orders.seen == {group: list(range(6)) for group in range(3)}, f"I7 order: {orders.seen}"
     assert daemon.metric(LOST) >= 3
+
+
+POISON = "x" * (1 << 20)
+
+
+class Picky:
+    """A target that fails at big bodies, whenever they come, and takes the others."""
+
+    def __init__(self):
+        self.good, self.bad = set(), set()
+        ScriptedApi(self.answer)
+
+    def answer(self, _api, _connection, request):
+        big = len(request["body"]) > len(POISON) // 2
+        (self.bad if big else self.good).add(request["headers"]["sluice-message-id"])
+        return response(500 if big else 201)
+
+
+def picky_settings(**route):
+    settings = config(window(200), retry={"min_backoff": "10m", "max_backoff": "20m"})
+    settings["routes"]["createjob"] |= route
+    return settings
+
+
+def assert_room_is_made(daemon, api, count):
+    wait_until(lambda: len(api.good) == count, 60, "everything else delivered")
+    wait_until(lambda: len(api.bad) == count, 30, "each poisonous one called")
+    assert daemon.metric('sluice_waits_handed_back_total{route="createjob"}') > 0
+    assert daemon.metric('sluice_messages_held{route="createjob",state="waiting"}') < count, "not all of them are held"
+
+
+def test_big_poison_leaves_room():
+    """Eighty messages of 1 MiB that always fail fill the memory that a route may hold: the longest waits go back to the
+    embedded queue, and what is between them is delivered."""
+    count, api = 80, Picky()
+    daemon = Daemon(picky_settings())
+    for i in range(count):
+        daemon.sqs("SendMessage", QueueUrl="jobs", MessageBody=POISON)
+        daemon.sqs("SendMessage", QueueUrl="jobs", MessageBody=json.dumps({"job": i}))
+    assert_room_is_made(daemon, api, count)
+    assert daemon.sqs("ReceiveMessage", QueueUrl="jobs").get("Messages", []) == [], "those that went back are hidden"
+
+
+def test_big_poison_of_a_queue_of_sqs_leaves_room():
+    """The same on a queue of SQS: handed back with the rest of the wait, in whole seconds."""
+    count, api = 80, Picky()
+    messages = [scripted_message(i) for i in range(2 * count)]
+    for message in messages[::2]:
+        message |= {"Body": POISON, "MD5OfBody": md5(POISON)}
+    queue = ScriptedSqs(messages)
+    settings = picky_settings(queue=QUEUE)
+    del settings["queues"]
+    daemon = Daemon(settings, env=NO_KEYS)
+    assert_room_is_made(daemon, api, count)
+    wait_until(lambda: len(queue.deleted) == count, 30, "everything else deleted")
+    delays = [e["VisibilityTimeout"] for _, action, body in queue.calls if action == "ChangeMessageVisibilityBatch"
+              for e in body["Entries"] if e["VisibilityTimeout"] > 60]
+    assert delays and max(delays) <= 1200, delays

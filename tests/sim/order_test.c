@@ -208,6 +208,80 @@ static void stalled_groups_keep_their_order(void **state)
     kit_done(&kit);
 }
 
+/* Twelve hours are over long before the target is back (here: ten minutes of fifty). What waits
+ * goes back while it is still ours, and is received again; no lease is lost, no order. */
+static void beyond_the_cap(void **state)
+{
+    static const uint32_t groups[] = {0, 10};
+
+    (void)state;
+    for (size_t i = 0; i < SL_COUNT(groups); i++) {
+        struct kit kit = fifo_kit(groups[i]);
+        kit.queue.backlog = 500;
+        kit.queue.lease_cap_ns = 600 * S;
+        kit.route.retry.max_backoff_ns = 120 * S;
+        kit.target.outages[0] = (struct sim_outage){
+            .from = 5 * S, .until = 3000 * S, .kind = SIM_STATUS, .status = 503};
+        kit.target.outage_count = 1;
+        kit_start(&kit, seed);
+        assert_true(sim_run_until_empty(kit.sim, 3 * 3600 * S));
+        kit_report(&kit);
+        assert_true(kit.stats.waits_handed_back > 0);
+        assert_int_equal(kit.stats.leases_lost, 0);
+        assert_in_range(kit.queue_report.receive_count_max, 2, 6); /* once in ten minutes */
+        assert_int_equal(kit.queue_report.order_broken, 0);
+        assert_int_equal(kit.queue_report.repeated, 0);
+        assert_i3_all_delivered(&kit);
+        kit_done(&kit);
+    }
+}
+
+/* So many messages fail again and again that they would fill all the room: the longest waits go
+ * back, heads of groups with those behind them, and everything else is delivered meanwhile. */
+static void poison_leaves_room(void **state)
+{
+    static const struct {
+        uint32_t groups, backlog;
+        int64_t visibility_ns;
+    } cases[] = {{0, 5000, 60 * S}, {0, 5000, 0}, {1200, 2800, 60 * S}, {1200, 2800, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < SL_COUNT(cases); i++) {
+        struct kit kit = fifo_kit(cases[i].groups);
+        kit.limit.limit = kit_limit(100, S);
+        kit.queue.visibility_ns = cases[i].visibility_ns;
+        kit.queue.receive_max = 0;
+        kit.queue.backlog = cases[i].backlog;
+        kit.queue.failing_share = 0.25;
+        kit.target.latency = SIM_LATENCY_CONSTANT(20 * MS);
+        kit.route.retry = (struct retry_config){
+            .max_attempts = 4, .min_backoff_ns = 1800 * S, .max_backoff_ns = 3600 * S};
+        kit_start(&kit, seed);
+        sim_run_until(kit.sim, 600 * S);
+        kit_report(&kit);
+        print_message("%u groups, %s: %llu of %llu delivered, %llu handed back, held %u\n",
+                      cases[i].groups, cases[i].visibility_ns > 0 ? "leased" : "held",
+                      (unsigned long long)kit.queue_report.delivered,
+                      (unsigned long long)kit.queue_report.sent,
+                      (unsigned long long)kit.stats.waits_handed_back, kit.queue_report.held_peak);
+        assert_true(kit.stats.waits_handed_back > 0);
+        if (cases[i].groups == 0) {
+            assert_int_equal(kit.queue_report.delivered,
+                             kit.queue_report.sent - kit.queue_report.scripted);
+        } else { /* a group waits for its head */
+            assert_true(kit.queue_report.delivered > kit.queue_report.sent / 3);
+        }
+        assert_true(sim_run_until_empty(kit.sim, 48 * 3600 * S));
+        kit_report(&kit);
+        assert_int_equal(kit.queue_report.dead, kit.queue_report.scripted);
+        assert_int_equal(kit.queue_report.order_broken, 0); /* I7 */
+        assert_int_equal(kit.queue_report.attempts_max, 4);
+        assert_int_equal(kit.queue_report.repeated, 0);
+        assert_i3_no_loss(&kit);
+        kit_done(&kit);
+    }
+}
+
 /* Every extension fails: messages are lost to others, but not for good. */
 static void extensions_fail(void **state)
 {
@@ -241,6 +315,8 @@ int main(void)
         cmocka_unit_test(paused_for_an_hour),
         cmocka_unit_test(stalled_beyond_the_lease),
         cmocka_unit_test(stalled_groups_keep_their_order),
+        cmocka_unit_test(beyond_the_cap),
+        cmocka_unit_test(poison_leaves_room),
         cmocka_unit_test(extensions_fail),
     };
 

@@ -19,12 +19,16 @@
 
 struct delivery;
 struct http_client;
+struct message_key;
 struct sqs_pair;
+struct store;
 
 struct delivery_parts {
     struct loop *loop;
     struct metrics *metrics;
     struct http_client *client; /* for the targets; borrowed */
+    struct store *store;        /* for what is remembered of messages and limits; borrowed */
+    const char *data_dir;       /* for the marks of limits; borrowed */
     bool unclean_start;
     uint64_t seed;
 };
@@ -34,6 +38,7 @@ struct delivery_target_config {
     uint32_t concurrency;
     int64_t timeout_ns, connect_timeout_ns, abort_hold_ns;
     struct breaker_config breaker;
+    bool adaptive;
     const struct sqs_pair *headers; /* more request headers, copied */
     uint32_t header_count;
     const struct outcome_rule *rules; /* copied */
@@ -52,6 +57,9 @@ struct delivery_route_config {
     bool asks_for_dead_letter;                   /* that is not known yet: the source will say */
     struct source *source;                       /* taken */
     struct destination *on_success, *on_failure; /* taken; NULL: none */
+    const struct message_key *idempotency_key;   /* copied; NULL: no idempotency */
+    int64_t idempotency_expires_ns;
+    bool at_most_once; /* idempotency: what may have been done is dead-lettered, not called */
 };
 
 struct delivery *delivery_new(const struct delivery_parts *parts);
@@ -87,6 +95,8 @@ SL_MUST_CHECK int delivery_limit_change(struct delivery *d, const char *route, c
                                         uint32_t requests, int64_t per_ns, struct error *e);
 /* {"limits":[…],"targets":[…],"routes":[…]} members into an open object. */
 void delivery_status(struct delivery *d, struct json_writer *w);
+/* {"limits":[…]}: what was called this hour and today, and of quotas. Into an open object. */
+void delivery_usage(struct delivery *d, struct json_writer *w);
 /* Why the daemon is not fit for work (a target's name does not resolve …), or NULL. */
 const char *delivery_trouble(struct delivery *d);
 

@@ -3,8 +3,9 @@
  * embedded queue, a queue of SQS, or a URL that is posted to. A send completes when the other side
  * has it for certain (synced, or answered 2xx).
  *
- * At most DESTINATION_SENDS_MAX sends to one SQS queue or URL run at a time; more wait their turn,
- * in order. Trying again is the caller's. Loop thread only.
+ * At most DESTINATION_SENDS_MAX sends to one destination run at a time, each for
+ * DESTINATION_TIMEOUT_NS; more wait their turn, in order, and as long: whoever holds a message
+ * hears in time that it is still his. Trying again is the caller's. Loop thread only.
  */
 #ifndef SLUICE_DELIVER_DESTINATIONS_H
 #define SLUICE_DELIVER_DESTINATIONS_H
@@ -22,9 +23,10 @@ struct sqs_client;
 struct store;
 
 /* queue: its name, copied. */
-struct destination *destination_queue_new(struct store *store, struct str queue);
+struct destination *destination_queue_new(struct loop *loop, struct store *store, struct str queue);
 /* The client is taken; queue_url copied. */
-struct destination *destination_sqs_new(struct sqs_client *client, struct str queue_url);
+struct destination *destination_sqs_new(struct loop *loop, struct sqs_client *client,
+                                        struct str queue_url);
 /* The client is borrowed; url copied. */
 struct destination *destination_url_new(struct loop *loop, struct http_client *client,
                                         struct str url);

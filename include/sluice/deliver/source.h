@@ -14,6 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Memory of all the messages that a source holds; the next receive waits beyond (I8). */
+#define SOURCE_HELD_MAX_BYTES ((size_t)64 << 20)
+
 struct source;
 struct sqs_attributes;
 struct sqs_marks;

@@ -73,6 +73,7 @@ struct target_config {
     int64_t abort_hold_ns;
     bool unclean_start;
     struct breaker_config breaker; /* zeroed: none */
+    bool adaptive;                 /* as few calls at once as it can take, concurrency at most */
     void *user;                    /* of the ops' owner */
 };
 
@@ -95,6 +96,8 @@ struct route_config {
     bool cheap_receives;  /* a receive is no request: ask often, and hold little */
     bool has_dead_letter; /* false: dead_letter becomes a release with max_backoff, nothing is lost
                            */
+    bool at_most_once;    /* what may have been done, as no answer came, is not called again but
+                           given up: GIVE_UP_UNKNOWN */
     void *user;           /* of the ops' owner */
 };
 
@@ -116,6 +119,9 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
                    mono_ns now);
 /* The last byte of the request was acknowledged at that time (clock read after the ioctl). */
 void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns now);
+/* Between start and its end: the call that needed a preparation begins only now. False: the lease
+ * ran out meanwhile, the message may be another receiver's; end the attempt as postponed. */
+SL_MUST_CHECK bool flow_attempt_called(struct message *message, mono_ns now);
 void flow_attempt_ended(struct message *message, const struct attempt_result *result, mono_ns now);
 /* error 0: settled, the message is freed. ERR_NOT_FOUND: it was no longer ours to settle, freed as
  * LOST. Else settling is tried again with backoff while the lease lasts; ERR_UNSUPPORTED: there is

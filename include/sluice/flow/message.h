@@ -123,6 +123,7 @@ struct message {
     /* private to the flow */
     bool settling;               /* ops->settle is outstanding */
     bool extending;              /* ops->extend is outstanding */
+    bool extension_failed;       /* the last one did */
     bool lease_wait;             /* BUFFERED until its lease is long enough for a call */
     bool lease_lost;             /* the lease ran out meanwhile */
     bool repeats;                /* its next call repeats a failed one: takes of the retry budget */

@@ -27,6 +27,15 @@ enum outcome {
 };
 const char *outcome_name(enum outcome outcome);
 
+/* Whether there was a call. Without one the permits come back, and nothing is learnt of the target.
+ */
+enum attempt_end {
+    ATTEMPT_CALLED,
+    ATTEMPT_DONE_BEFORE, /* not called: its work is known to be done. ack */
+    ATTEMPT_UNKNOWN,     /* not called: its work may be done, and must not be done twice */
+    ATTEMPT_POSTPONED,   /* not called: not before retry_after */
+};
+
 /* How an attempt ends without a complete answer, as rules and the metrics' label code name it. */
 #define OUTCOME_ERROR_MAP(XX)                                                                      \
     XX(ERR_TIMEOUT, "timeout")                                                                     \
@@ -45,6 +54,7 @@ struct outcome_header {
 
 /* The facts of an ended attempt. */
 struct attempt_result {
+    enum attempt_end end;
     int error;           /* 0: a complete response with status; else the transport error */
     int status;          /* HTTP status, 0 when none */
     bool written;        /* a byte of the request was written: it may have reached the API */
@@ -60,6 +70,8 @@ enum outcome outcome_of(const struct attempt_result *result);
 /* Does the attempt count against max_attempts? Not when it never reached the API, nor a throttle
  * (I5). */
 bool outcome_counts(const struct attempt_result *result, enum outcome outcome);
+/* May the API have done the work although no answer says so? */
+bool outcome_is_unknown(const struct attempt_result *result);
 /*
  * Retry-After (RFC 9110 §10.2.3): seconds or an HTTP-date, the latter read against wall_now.
  * Returns the delay in ns from now, capped at cap_ns; ERR_SYNTAX for anything else.

@@ -4,8 +4,8 @@
  *   CLOSED ──failing──► OPEN ──its time is over──► HALF_OPEN ──3 successes──► CLOSED, ramping up
  *                         ▲────────────────────────────┘ a probe failed
  *
- * CLOSED counts the last 100 results that are not older than five minutes, and opens when 20 or
- * more of them are there and failure_percent of them failed, or when 5 in a row never reached the
+ * CLOSED counts the last 100 results that are not older than five minutes, and opens when
+ * failure_percent of them failed (of 20, if there are fewer), or when 5 in a row never reached the
  * target (refused, not resolved, no TLS, no connection in time). A throttled answer is no failure:
  * it proves that somebody answers. Forgetting by count suits a busy target; by time, an idle one:
  * what failed last night says nothing about now. Five minutes because a target that is called once

@@ -25,7 +25,8 @@
  * The life of a permit:   limit_check → limit_take → exactly one of
  *     limit_arrived  (arrival is certain, at a time <= now),
  *     limit_unknown  (the call ended without certainty; its socket was reset at that time),
- *     limit_refund   (no byte was written).
+ *     limit_refund   (no byte was written),
+ *     limit_withdraw (nothing was tried).
  */
 #ifndef SLUICE_LIMIT_LIMIT_H
 #define SLUICE_LIMIT_LIMIT_H
@@ -113,6 +114,8 @@ bool limit_take(struct limit *limit, uint32_t weight, mono_ns now);
 void limit_arrived(struct limit *limit, uint32_t weight, mono_ns arrival, mono_ns now);
 void limit_unknown(struct limit *limit, uint32_t weight, mono_ns reset_at, mono_ns now);
 void limit_refund(struct limit *limit, uint32_t weight, mono_ns now);
+/* As limit_refund, and the pace is given back as well. */
+void limit_withdraw(struct limit *limit, uint32_t weight, mono_ns now);
 
 /* No call before `until` (Retry-After). The latest gate wins; an earlier one changes nothing.
  * Behind it calls begin one at a time: the pacer sees to it, and a bucket is left one token. */
@@ -172,6 +175,14 @@ void limit_claim_want(struct limit *limit, uint32_t weight);
 /* Whether a record is to be written now, and what it says; then limit_claim_end(). One at a time.
  * final: nothing will be called any more; gives back what was claimed and not used. */
 bool limit_claim_begin(struct limit *limit, bool final, struct limit_record *ret, mono_ns now);
+/* How much of `outstanding` is really used: of the record in force, and of the one that is being
+ * written if one is. Changes with every call that starts; a record that is known never to have
+ * permitted more than that wastes nothing. */
+struct limit_use {
+    uint64_t in_force, being_written;
+    bool is_being_written;
+};
+void limit_claim_used(const struct limit *limit, struct limit_use *ret);
 /* written false: nothing happened, the claim is still wanted. */
 void limit_claim_end(struct limit *limit, bool written);
 
@@ -206,5 +217,6 @@ void limit_grant_response(struct limit_grant *grant, mono_ns response,
                           mono_ns now); /* complete response: all that is open */
 void limit_grant_unknown(struct limit_grant *grant, mono_ns reset_at, mono_ns now);
 void limit_grant_refund(struct limit_grant *grant, mono_ns now);
+void limit_grant_withdraw(struct limit_grant *grant, mono_ns now);
 
 #endif

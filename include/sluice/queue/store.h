@@ -18,6 +18,7 @@
 #include "sluice/base/heap.h"
 #include "sluice/base/list.h"
 #include "sluice/base/mem.h"
+#include "sluice/runtime/calendar.h"
 #include "sluice/runtime/loop.h"
 #include "sluice/sqs/actions.h"
 #include "sluice/sqs/error.h"
@@ -184,6 +185,34 @@ struct store_peek {
     struct store_op op;
 };
 void store_peek(struct store *store, struct store_peek *peek);
+
+/* ---- saved limits ---- */
+#define STORE_QUOTA_ROWS_MAX 2048
+struct store_quota_row { /* calls that arrived in [period, until), in ms */
+    int64_t period, until;
+    uint64_t used;
+};
+enum store_quota_how { STORE_QUOTA_LOAD, STORE_QUOTA_SAVE };
+/* What is known of a limit's calls beyond the life of this process: read it, or write some rows and
+ * its state, both at once. */
+struct store_quota {
+    struct str name; /* of the limit, borrowed */
+    enum store_quota_how how;
+    bool add;                     /* SAVE: what the rows say is added to what is there */
+    int64_t forget_before;        /* SAVE: rows of periods before it are deleted */
+    struct store_quota_row *rows; /* caller's; LOAD: room for STORE_QUOTA_ROWS_MAX */
+    uint32_t count;               /* LOAD: answer, the latest first */
+    bool found;                   /* LOAD: answer, whether there is a state */
+    uint64_t outstanding;
+    int64_t clock_ms;
+    uint32_t mark;               /* number of this record; 0: none */
+    struct calendar_stamp stamp; /* of this record */
+    void (*done)(void *context, struct store_quota *quota);
+    void *context;
+    int error; /* ERR_FULL, ERR_IO …: nothing happened, try again later; ERR_CLOSED */
+    struct store_op op;
+};
+void store_quota(struct store *store, struct store_quota *quota);
 
 /* ---- backup ---- */
 #define STORE_BACKUP_PATH_MAX 1024

@@ -31,6 +31,8 @@ struct admin_callbacks {
     int (*pause)(void *context, const char *route, bool paused, struct error *e);
     int (*limit)(void *context, const char *route, const char *limit, uint32_t requests,
                  int64_t per_ns, struct error *e);
+    /* Members of the usage object. */
+    void (*usage)(void *context, struct json_writer *w);
 };
 
 struct admin {

@@ -57,7 +57,12 @@ struct sim_queue_fault {
 struct sim_target_config {
     uint32_t concurrency;
     int64_t timeout_ns, abort_hold_ns;
-    struct breaker_config breaker;     /* zeroed: none */
+    struct breaker_config breaker; /* zeroed: none */
+    bool adaptive;
+    /* How many calls it works at, and how many more it lets wait: 503 beyond; 0: no bound. */
+    uint32_t servers, server_queue;
+    uint32_t low_servers; /* from low_from until low_until */
+    mono_ns low_from, low_until;
     struct sim_latency latency;        /* the API's work, a success */
     struct sim_latency request_delay;  /* until the last byte is at the host */
     struct sim_latency ack_delay;      /* from there until its acknowledgement is seen */
@@ -155,7 +160,7 @@ struct sim_target_report {
     uint64_t gates;          /* Retry-After of a 429 or 503 that sluice has seen */
     uint64_t gated_calls;    /* started before the end of one, by the process that has seen it */
     uint64_t arrivals;       /* of them at the host */
-    uint64_t rejected;       /* 429 of its own log */
+    uint64_t rejected;       /* 429 of its own log, 503 of its full queue */
     uint32_t in_flight_peak; /* calls running, as sluice sees it */
     uint32_t work_peak;      /* requests the API worked at, also for callers that gave up */
     mono_ns last_success;

@@ -258,7 +258,8 @@ static void visibility_just_above_the_timeout(void **state)
     bench_done(b);
 }
 
-/* Settling fails: the last try comes before the lease ends, however long the backoff. */
+/* Settling fails, and so do extensions: the last try comes before the lease ends, however long the
+ * backoff, and nothing is asked for in a hot loop. */
 static void settled_before_the_lease_ends(void **state)
 {
     struct bench *b = bench_new(ordinary(), false);
@@ -271,16 +272,59 @@ static void settled_before_the_lease_ends(void **state)
     end(b, 0, ANSWER(200));
     (void)pump(b);
     while (b->done == 0) {
-        if (b->settles > 0) {
+        if (b->extending != NULL) {
+            flow_extended(b->extending, ERR_TIMEOUT, 0, b->now);
+            b->extending = NULL;
+        } else if (b->settles > 0) {
             b->settles = 0;
             last = b->now;
             flow_settled(b->settling, ERR_TIMEOUT, b->now);
         }
         mono_ns next = pump(b);
-        b->now = b->settles > 0 ? b->now : next;
+        b->now = b->settles > 0 || b->extending != NULL ? b->now : next;
     }
     assert_true(last >= lease_until - 2 * S);
+    assert_in_range(b->extends, 1, 5); /* from half of it on, an eighth apart */
     assert_int_equal(b->done_how, SETTLE_LOST);
+    bench_done(b);
+}
+
+/* Settling fails for long, as it does while a destination is down: it stays ours. */
+static void extended_while_settling_fails(void **state)
+{
+    struct bench *b = bench_new(ordinary(), false);
+    uint32_t tries = 0;
+
+    (void)state;
+    (void)pump(b);
+    give(b, 1, NULL, 60 * S);
+    (void)pump(b);
+    end(b, 0, ANSWER(200));
+    (void)pump(b);
+    for (mono_ns until = b->now + 600 * S; b->now < until;) {
+        if (b->extending != NULL) {
+            flow_extended(b->extending, 0, b->now + b->extending->extension_ns, b->now);
+            b->extending = NULL;
+        } else if (b->settles > 0) {
+            b->settles = 0;
+            tries++;
+            flow_settled(b->settling, ERR_IO, b->now);
+        }
+        mono_ns next = pump(b);
+        b->now = b->settles > 0 || b->extending != NULL ? b->now : next;
+    }
+    assert_int_equal(b->done, 0);
+    assert_in_range(b->extends, 15, 25); /* each half of sixty seconds */
+    assert_true(tries > b->extends);
+    while (b->settles == 0) {
+        b->now = pump(b);
+        if (b->extending != NULL) {
+            flow_extended(b->extending, 0, b->now + b->extending->extension_ns, b->now);
+            b->extending = NULL;
+        }
+    }
+    flow_settled(b->settling, 0, b->now);
+    assert_int_equal(b->done_how, SETTLE_ACK);
     bench_done(b);
 }
 
@@ -407,6 +451,7 @@ int main(void)
         cmocka_unit_test(received_again_during_its_call),
         cmocka_unit_test(visibility_just_above_the_timeout),
         cmocka_unit_test(settled_before_the_lease_ends),
+        cmocka_unit_test(extended_while_settling_fails),
         cmocka_unit_test(waits_are_bounded),
         cmocka_unit_test(source_without_room),
         cmocka_unit_test(outage_hands_nothing_back),

@@ -78,8 +78,8 @@ static void test_forgets_by_count_and_by_time(void **state)
     assert_true(ends(&b, BREAKER_FAILED, S)); /* 50 of the last 100, not of 150 */
 
     b = fresh();
-    end_all(&b, 19, BREAKER_FAILED, S);
-    end_all(&b, 19, BREAKER_FAILED, S + BREAKER_MEMORY_NS); /* the others are forgotten */
+    end_all(&b, 9, BREAKER_FAILED, S);
+    end_all(&b, 9, BREAKER_FAILED, S + BREAKER_MEMORY_NS); /* the others are forgotten */
     assert_true(ends(&b, BREAKER_FAILED, S + BREAKER_MEMORY_NS));
 }
 
@@ -105,7 +105,7 @@ static void test_throttled_answers_count_neither_way(void **state)
 
     (void)state;
     end_all(&b, 1000, BREAKER_THROTTLED, S);
-    end_all(&b, 19, BREAKER_FAILED, S);
+    end_all(&b, 9, BREAKER_FAILED, S);
     end_all(&b, 1000, BREAKER_THROTTLED, S);
     assert_true(ends(&b, BREAKER_FAILED, S));
 }

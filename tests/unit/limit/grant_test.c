@@ -122,6 +122,32 @@ static void test_refund_settles_all(void **state)
     pair_done(&pair);
 }
 
+/* Nothing was tried: as if the call had never been thought of, its pace too. A refund keeps that.
+ */
+static void test_withdrawal_gives_the_pace_back(void **state)
+{
+    (void)state;
+    struct limit_config config = window_of(5, S);
+    config.pace = true;
+    struct limit *limit = limit_at_zero(config);
+    const struct limit_set set = {.limits = {limit}, .count = 1};
+    struct limit_grant grant;
+    mono_ns now = 100 * S;
+    limit_grant_take(&grant, &set, 1, now);
+    assert_int_equal(limit_check(limit, 1, now).reason, LIMIT_REASON_PACER);
+    mono_ns paced = limit_check(limit, 1, now).at;
+    limit_grant_withdraw(&grant, now);
+    assert_int_equal(grant.open, 0);
+    assert_int_equal(limit_free_permits(limit, now), 5);
+    assert_true(limit_check(limit, 1, now).admit);
+    limit_grant_take(&grant, &set, 1, now);
+    assert_int_equal(limit_check(limit, 1, now).at, paced); /* and no more than that */
+    limit_grant_refund(&grant, now);
+    assert_int_equal(limit_free_permits(limit, now), 5);
+    assert_int_equal(limit_check(limit, 1, now).at, paced);
+    limit_free(limit);
+}
+
 /* The hold of a limit is changed while a call is under way: it is settled once all the same. */
 static void test_hold_changes_under_way(void **state)
 {
@@ -149,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_a_response_settles_all),
         cmocka_unit_test(test_unknown_after_arrival),
         cmocka_unit_test(test_refund_settles_all),
+        cmocka_unit_test(test_withdrawal_gives_the_pace_back),
         cmocka_unit_test(test_hold_changes_under_way),
     };
     return cmocka_run_group_tests_name("grant", tests, NULL, NULL);

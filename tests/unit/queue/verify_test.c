@@ -90,43 +90,50 @@ static void damage(const struct kit *kit, const char *sql)
     assert_int_equal(sqlite3_close(file), SQLITE_OK);
 }
 
+static const struct {
+    const char *sql, *found;
+} cases[] = {
+    {"UPDATE messages SET id = (77 << 40) | 1, lane = 77 WHERE id IN (SELECT min(id) FROM "
+     "messages)",
+     "is in space 77, which does not exist"},
+    {"UPDATE messages SET lane = lane + 1 WHERE id IN (SELECT max(id) FROM messages)",
+     "but in lane"},
+    {"UPDATE messages SET lane = -lane", "but in lane"},
+    {"UPDATE messages SET message_id = x'00' WHERE id IN (SELECT max(id) FROM messages)",
+     "has an id of 1 bytes"},
+    {"UPDATE messages SET lane = -lane, group_key = 5", "belongs to group 5, which does not"},
+    {"INSERT INTO groups SELECT 5, max(id), 0, 'g' FROM spaces", "group 5 has no message"},
+    {"INSERT INTO groups VALUES (5, 77, 0, 'g')", "group 5 is in space 77"},
+    {"UPDATE messages SET lane = -lane, group_key = 5;"
+     "INSERT INTO groups SELECT 5, -min(lane), 1, 'g' FROM messages",
+     "group 5 is due at 1, its first message at"},
+    {"UPDATE messages SET lane = -lane, group_key = -5;"
+     "INSERT INTO groups SELECT 5, -min(lane), 1, 'g' FROM messages",
+     "group 5 is due at 1, its first message at"},
+    {"INSERT INTO recents VALUES (1, 77, 0, x'00', x'00')", "remembered as 1 is in space 77"},
+    {"INSERT INTO spaces (id, queue_id) VALUES (99, 98)", "space 99 belongs to queue 98"},
+    {"INSERT INTO spaces (id, queue_id) SELECT 99, id FROM queues WHERE name = 'jobs'",
+     "queue \"jobs\" has 2 spaces"},
+    {"INSERT INTO queue_attributes VALUES (98, 'DelaySeconds', '1')", "(DelaySeconds) belongs"},
+    {"INSERT INTO queue_tags VALUES (98, 'team', 'x')", "a tag (team) belongs to queue 98"},
+    {"INSERT INTO move_tasks VALUES (1, 98, 't', NULL, NULL, 0, 0, 0, 0, 0, NULL)",
+     "a move task belongs to queue 98"},
+    {"INSERT INTO closings VALUES (98, 0, 0, 0, 0, 0)", "counters belong to queue 98"},
+    {"INSERT INTO records VALUES (7, 'r', 0, x'00', 0, 0, 1, 1, 0, 0, NULL)",
+     "record 7 of route \"r\" has a key of 1 bytes"},
+    {"INSERT INTO records VALUES (7, 'r', 0, zeroblob(16), 0, 2, 1, 1, 0, 0, NULL)",
+     "is of kind 0 in state 2, which does not exist"},
+    {"INSERT INTO records VALUES (7, 'r', 1, zeroblob(16), 0, 0, 0, 0, 0, 0, NULL)",
+     "is of kind 1 in state 0, which does not exist"},
+    {"DELETE FROM closings; INSERT INTO closings SELECT id, 1 << 45, 0, 50, 0, 0 FROM queues",
+     "queue \"dead\": counters say 50 visible, 0 delayed, 0 in flight; there are 0, 0, 0"},
+    {"DELETE FROM closings; INSERT INTO closings SELECT id, 1 << 45, 0, 50, 0, 0 FROM queues"
+     " WHERE name = 'jobs'",
+     "queue \"dead\" has no counters"},
+};
+
 static void test_each_rule(void **state)
 {
-    static const struct {
-        const char *sql, *found;
-    } cases[] = {
-        {"UPDATE messages SET id = (77 << 40) | 1, lane = 77 WHERE id IN (SELECT min(id) FROM "
-         "messages)",
-         "is in space 77, which does not exist"},
-        {"UPDATE messages SET lane = lane + 1 WHERE id IN (SELECT max(id) FROM messages)",
-         "but in lane"},
-        {"UPDATE messages SET lane = -lane", "but in lane"},
-        {"UPDATE messages SET message_id = x'00' WHERE id IN (SELECT max(id) FROM messages)",
-         "has an id of 1 bytes"},
-        {"UPDATE messages SET lane = -lane, group_key = 5", "belongs to group 5, which does not"},
-        {"INSERT INTO groups SELECT 5, max(id), 0, 'g' FROM spaces", "group 5 has no message"},
-        {"INSERT INTO groups VALUES (5, 77, 0, 'g')", "group 5 is in space 77"},
-        {"UPDATE messages SET lane = -lane, group_key = 5;"
-         "INSERT INTO groups SELECT 5, -min(lane), 1, 'g' FROM messages",
-         "group 5 is due at 1, its first message at"},
-        {"UPDATE messages SET lane = -lane, group_key = -5;"
-         "INSERT INTO groups SELECT 5, -min(lane), 1, 'g' FROM messages",
-         "group 5 is due at 1, its first message at"},
-        {"INSERT INTO recents VALUES (1, 77, 0, x'00', x'00')", "remembered as 1 is in space 77"},
-        {"INSERT INTO spaces (id, queue_id) VALUES (99, 98)", "space 99 belongs to queue 98"},
-        {"INSERT INTO spaces (id, queue_id) SELECT 99, id FROM queues WHERE name = 'jobs'",
-         "queue \"jobs\" has 2 spaces"},
-        {"INSERT INTO queue_attributes VALUES (98, 'DelaySeconds', '1')", "(DelaySeconds) belongs"},
-        {"INSERT INTO queue_tags VALUES (98, 'team', 'x')", "a tag (team) belongs to queue 98"},
-        {"INSERT INTO move_tasks VALUES (1, 98, 't', NULL, NULL, 0, 0, 0, 0, 0, NULL)",
-         "a move task belongs to queue 98"},
-        {"INSERT INTO closings VALUES (98, 0, 0, 0, 0, 0)", "counters belong to queue 98"},
-        {"DELETE FROM closings; INSERT INTO closings SELECT id, 1 << 45, 0, 50, 0, 0 FROM queues",
-         "queue \"dead\": counters say 50 visible, 0 delayed, 0 in flight; there are 0, 0, 0"},
-        {"DELETE FROM closings; INSERT INTO closings SELECT id, 1 << 45, 0, 50, 0, 0 FROM queues"
-         " WHERE name = 'jobs'",
-         "queue \"dead\" has no counters"},
-    };
     struct kit *kit = *state;
     struct report report;
     char copy[128], command[512];

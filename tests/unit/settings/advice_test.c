@@ -198,11 +198,23 @@ static void the_retry_plan(void **state)
     b.queue.retention_s = 345600;
     run(&b);
     assert_warns(&b, "routes.r.retry.max_attempts",
-                 "may take 4d3h, and a message is kept for 4d0h");
+                 "100 attempts: with its waits and calls a message may be tried for 4d3h, and it "
+                 "is kept for 4d0h");
     bench_done(&b);
     b = bench_new(SQS_URL, ",\"limits\":\"c\",\"retry\":{\"max_attempts\":0}", "");
     run(&b);
     assert_warns(&b, "", NULL); /* without a bound, as asked for */
+    bench_done(&b);
+    b = bench_new(SQS_URL,
+                  ",\"limits\":\"c\",\"retry\":{\"max_attempts\":0,\"max_retry_duration\":\"1d\"}",
+                  "");
+    b.queue.retention_s = 86400;
+    run(&b);
+    assert_warns(&b, "routes.r.retry.max_retry_duration", "\"1d\": with its waits and calls");
+    bench_done(&b);
+    b = bench_new(SQS_URL, ",\"limits\":\"c\",\"retry\":{\"max_retry_duration\":\"14d\"}", "");
+    run(&b);
+    assert_warns(&b, "", NULL); /* the attempts end before */
     bench_done(&b);
 }
 

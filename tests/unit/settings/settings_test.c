@@ -213,6 +213,7 @@ static void test_design_example(void **state)
     assert_int_equal(route->retry.max_doublings, 16);
     assert_true(route->retry.max_retry_duration_ns == 0);
     assert_true(target->breaker.enabled);
+    assert_false(target->adaptive_concurrency);
     assert_int_equal(target->breaker.failure_percent, 50);
     assert_true(target->breaker.max_open_ns == 60 * NS_PER_S);
     assert_true(route->visibility_ns == 60 * NS_PER_S);
@@ -259,7 +260,14 @@ static void test_resolved(void **state)
     assert_int_equal(s->routes.items[0].retry.max_attempts, 0);
     assert_true(s->routes.items[0].retry.max_retry_duration_ns == 3600 * NS_PER_S);
     assert_false(s->targets.items[0].breaker.enabled);
+    assert_true(s->targets.items[0].adaptive_concurrency);
     assert_true(s->targets.items[0].breaker.max_open_ns == 300 * NS_PER_S);
+    const struct idempotency_settings *idempotency = &s->routes.items[0].idempotency;
+    assert_int_equal(idempotency->parsed.kind, MESSAGE_KEY_BODY);
+    assert_string_equal(idempotency->parsed.name, "/order/id");
+    assert_int_equal(idempotency->on_unknown, IDEMPOTENCY_DEAD_LETTER);
+    assert_true(idempotency->expires_after_ns == INT64_C(7) * 86400 * NS_PER_S);
+    assert_null(s->routes.items[1].idempotency.key);
     assert_int_equal(s->routes.items[1].queue_index, SETTINGS_NONE);
     assert_true(s->routes.items[1].visibility_ns == 120 * NS_PER_S);
     assert_int_equal(s->routes.items[1].limits.count, 1); /* "second", not ["second"] */
@@ -273,6 +281,22 @@ static void test_resolved(void **state)
     assert_int_equal(key[1].actions.count, 2);
     assert_string_equal(key[1].actions.items[1], "GetQueueUrl");
     assert_string_equal(key[1].queues.items[0], "jobs");
+    settings_free(s);
+}
+
+static void test_quotas(void **state)
+{
+    (void)state;
+    struct settings *s = load_file(GOOD "/quota.json");
+    assert_int_equal(s->limits.items[0].kind, LIMIT_QUOTA);
+    assert_true(s->limits.items[0].per_ns == LIMIT_DAY_NS);
+    assert_true(s->limits.items[1].per_ns == LIMIT_HOUR_NS);
+    assert_true(s->limits.items[2].per_ns == LIMIT_DAY_NS);
+    assert_int_equal(s->limits.items[2].kind, LIMIT_WINDOW);
+    assert_string_equal(s->time_zone, "America/Los_Angeles");
+    settings_free(s);
+    s = settings_default();
+    assert_string_equal(s->time_zone, "UTC");
     settings_free(s);
 }
 
@@ -290,10 +314,13 @@ static void test_derived_defaults(void **state)
     (void)state;
     struct settings *s = load("{\"limits\":{\"b\":{\"kind\":\"bucket\",\"requests\":5}},"
                               "\"targets\":{\"t\":{\"url\":\"http://h\",\"timeout\":\"2s\"}},"
-                              "\"routes\":{\"r\":{\"queue\":\"https://h/1/q\",\"target\":\"t\"}}}");
+                              "\"routes\":{\"r\":{\"queue\":\"https://h/1/q\",\"target\":\"t\","
+                              "\"idempotency\":{\"key\":\"message_id\"}}}}");
     assert_int_equal(s->limits.items[0].burst, 1);
     assert_true(s->targets.items[0].connect_timeout_ns == 2 * NS_PER_S);
     assert_true(s->routes.items[0].visibility_ns == 30 * NS_PER_S);
+    assert_true(s->routes.items[0].idempotency.expires_after_ns == INT64_C(86400) * NS_PER_S);
+    assert_int_equal(s->routes.items[0].idempotency.on_unknown, IDEMPOTENCY_CALL);
     settings_free(s);
 }
 
@@ -466,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_design_example),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_resolved),
+        cmocka_unit_test(test_quotas),
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_derived_defaults),
         cmocka_unit_test(test_secrets),
