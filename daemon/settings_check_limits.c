@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PER_DEFAULT_NS NS_PER_S /* as the row says */
 #define KEYS_MAX       10000u
+#define PER_DEFAULT_NS NS_PER_S /* as the row says */
 
 /* A quota's time is its period: `per` would say it twice. */
 static void check_quota(struct check *check, struct limit_settings *limit)
@@ -38,16 +38,16 @@ static void check_key(struct check *check, struct limit_settings *limit)
         }
         return;
     }
-    if (limit->kind == LIMIT_QUOTA || limit->per_ns > LIMIT_UNSAVED_MAX_NS) {
-        FAIL(check, place("limits", limit->name, "key").text,
-             "found \"%.80s\" with %s: what each key has used is not kept on disk; remove it, or "
-             "use a window of at most 60s",
-             limit->key, limit->kind == LIMIT_QUOTA ? "kind \"quota\"" : "a longer window");
-    }
     limit->keys_max = limit->keys_max == 0 ? KEYS_MAX : limit->keys_max;
     if (message_key_parse(str_from(limit->key), &limit->parsed_key, &problem) != 0) {
         FAIL(check, place("limits", limit->name, "key").text, "found \"%.80s\": %s; allowed: %s",
              limit->key, problem, MESSAGE_KEY_FORMS);
+    }
+    if (limit->kind == LIMIT_QUOTA || limit->per_ns > LIMIT_UNSAVED_MAX_NS) {
+        FAIL(check, place("limits", limit->name, "key").text,
+             "given with a quota or a window of more than 60s, which is kept on disk; a limit by "
+             "key "
+             "is not: remove it, or use a window of at most 60s");
     }
     if (permits > 0 && permits > LIMIT_KEYED_PERMITS_MAX / limit->keys_max) {
         FAIL(check, max.text,
@@ -74,6 +74,10 @@ void check_limit(struct check *check, struct limit_settings *limit)
         limit->burst = 1;
     }
     check_key(check, limit);
+    if (limit->kind == LIMIT_QUOTA && limit->dry_run) {
+        FAIL(check, place("limits", limit->name, "dry_run").text,
+             "given with kind \"quota\"; remove it: `sluice usage` shows what is used without it");
+    }
     if (limit->guard_ns == CONFIG_UNSET) {
         limit->guard_ns = limit->hold == LIMIT_HOLD_ARRIVAL ? LIMIT_GUARD_NS : 0;
     }

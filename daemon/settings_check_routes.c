@@ -232,8 +232,8 @@ void check_route(struct check *check, struct route_settings *route)
     resolve_destination(check, route, &route->on_failure, "on_failure");
     resolve_route_target(check, route);
     resolve_route_limits(check, route);
-    resolve_idempotency(check, route);
     resolve_tenant(check, route);
+    resolve_idempotency(check, route);
     if (route->retry.max_backoff_ns > 0 &&
         route->retry.min_backoff_ns > route->retry.max_backoff_ns) {
         char found[32];

@@ -115,10 +115,10 @@ int delivery_limit_change(struct delivery *d, const char *route_name, const char
     if (limit->limit != NULL) {
         window_peak_init(&limit->peak, requests, per_ns);
     }
+    flow_limits_changed(d->flow);
     if (limit->saved != NULL) {
         quotas_resize(limit->saved, &config);
     }
-    flow_limits_changed(d->flow);
     LOG_INFO("limit changed", LOG_STR("limit", limit->name), LOG_I64("requests", requests),
              LOG_I64("per_ms", per_ns / NS_PER_MS));
     loop_wake(d->loop);

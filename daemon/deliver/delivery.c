@@ -213,10 +213,10 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->data_dir = parts->data_dir;
     d->unclean_start = parts->unclean_start;
     d->flow = flow_new(&ops, d, parts->seed);
-    map_init(&d->working, WORKING_MAX, parts->seed);
     for (size_t i = 0; i < SL_COUNT(d->key_scratch); i++) {
         buf_init(&d->key_scratch[i], KEY_BYTES_MAX);
     }
+    map_init(&d->working, WORKING_MAX, parts->seed);
     list_init(&d->limits);
     list_init(&d->targets);
     list_init(&d->routes);
@@ -249,6 +249,7 @@ int delivery_limit_add(struct delivery *d, const char *name, const struct limit_
                        struct error *e)
 {
     struct limit_config limit_config = *config;
+
     int error = limit_config_check(config, e);
 
     if (error != 0) {
@@ -256,7 +257,7 @@ int delivery_limit_add(struct delivery *d, const char *name, const struct limit_
     }
     struct delivery_limit *limit = MEM_NEW(struct delivery_limit);
     window_peak_init(&limit->peak, config->requests, config->per_ns);
-    limit_config.saved = limit_outlives_process(config);
+    limit_config.saved = limit_outlives_process(config) && !config->dry_run;
     error = limit_add(d, limit, name, limit_new(&limit_config, loop_now(), &limit->limit), e);
     if (error == 0 && limit_config.saved) {
         quotas_add(d, limit);
@@ -402,8 +403,8 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .priority = config->priority,
         .retry = config->retry,
         .paused = config->paused,
-        .at_most_once = config->at_most_once,
         .cheap_receives = config->source->ops->cheap_receives,
+        .at_most_once = config->at_most_once,
         .user = route,
     };
 
@@ -421,7 +422,7 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
     }
     route->may_have_retries = true; /* of an earlier process: the first look-up tells */
     add_idempotency(route, config);
-    route->limit_count = flow_config.limits.count = config->limit_count;
+    route->limit_count = config->limit_count;
     route->tenant = config->tenant;
     route->route = flow_route_add(d->flow, &flow_config, loop_now());
     route->source->route = route->route;
@@ -537,10 +538,10 @@ void delivery_free(struct delivery *d)
         window_peak_done(&limit->peak);
         free(limit);
     }
-    quotas_done(d);
     for (size_t i = 0; i < SL_COUNT(d->key_scratch); i++) {
         buf_done(&d->key_scratch[i]);
     }
+    quotas_done(d);
     instruments_done(d);
     map_done(&d->working);
     free(d);

@@ -45,9 +45,9 @@ struct delivery_limit {
     struct limit *limit;       /* NULL: it is one by key */
     struct limit_keyed *keyed; /* NULL: it is not */
     struct message_key key;
+    struct window_peak peak;        /* not of one by key */
     struct saved_limit *saved;      /* NULL: it does not outlive the process */
     uint64_t calls_hour, calls_day; /* permits taken in the present ones */
-    struct window_peak peak;        /* not of one by key */
     struct gate_watch gate;
     struct metric *keys, *delayed;
     struct metric *requests, *pace, *window_peak, *guard, *gated;

@@ -218,6 +218,7 @@ static void note_call(const struct delivery_route *route, const struct message *
 
     for (uint32_t i = 0; i < route->limit_count; i++) {
         struct delivery_limit *limit = route->limits[i];
+        /* A quota's periods are no window; one by key has as many as it has keys. */
         if (limit->limit != NULL && limit_config(limit->limit)->kind != LIMIT_QUOTA) {
             window_peak_add(&limit->peak, weight, message->attempt_started_at);
         }

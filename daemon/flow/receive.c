@@ -109,7 +109,8 @@ static uint32_t held_for(const struct route *route, uint32_t goal, mono_ns now)
         return ready;
     }
     if (!health_is_failing(route->config.target)) {
-        waiting = waiting_until(&route->deadlines, 0, mono_add(now, HORIZON_NS), goal - ready);
+        waiting =
+            waiting_until(&route->deadlines, 0, mono_add(now, horizon_of(route)), goal - ready);
     }
     return ready + waiting;
 }

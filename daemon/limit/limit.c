@@ -211,9 +211,7 @@ static struct limit_verdict decide(struct limit *limit, uint32_t weight, mono_ns
     if (config->pace && config->kind == LIMIT_WINDOW) {
         also_wait(&verdict, LIMIT_REASON_PACER, pacer_at(&limit->pacer), now);
     }
-    /* One that only counts need not be right after a crash: it claims nothing. */
-    if (verdict.admit && config->saved && !config->dry_run &&
-        !claims_allow(&limit->claims, weight)) {
+    if (verdict.admit && config->saved && !claims_allow(&limit->claims, weight)) {
         return (struct limit_verdict){.reason = LIMIT_REASON_CLAIM, .at = MONO_NEVER};
     }
     return verdict;
@@ -235,7 +233,7 @@ bool limit_take(struct limit *limit, uint32_t weight, mono_ns now)
         limit->delayed++;
         return false;
     }
-    if (limit->config.saved && !limit->config.dry_run) {
+    if (limit->config.saved) {
         SL_ASSERT(claims_allow(&limit->claims, weight));
         claims_take(&limit->claims, weight);
     }
@@ -293,9 +291,7 @@ void limit_unknown(struct limit *limit, uint32_t weight, mono_ns reset_at, mono_
 void limit_refund(struct limit *limit, uint32_t weight, mono_ns now)
 {
     now = advance(limit, now);
-    if (limit->config.saved && !limit->config.dry_run) {
-        claims_refund(&limit->claims, weight);
-    }
+    claims_refund(&limit->claims, weight);
     switch (limit->config.kind) {
     case LIMIT_WINDOW:
         window_refund(&limit->window, weight);

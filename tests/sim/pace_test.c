@@ -161,6 +161,7 @@ static void own_limit_never_rejects(void **state)
     kit.target.own_requests = 5;
     kit.target.own_per_ns = S;
     kit.target.concurrency = 16;
+    kit.queue.visibility_ns = 60 * S; /* where a receive is a request */
     saturate(&kit, 4 * HOUR);
     assert_promise(&kit);
     assert_int_equal(kit.target_report.rejected, 0);

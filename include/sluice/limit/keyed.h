@@ -48,7 +48,7 @@ void limit_keyed_free(struct limit_keyed *keyed);
  * a limit_key_unref). */
 struct limit_key *limit_keyed_get(struct limit_keyed *keyed, struct str key, mono_ns now,
                                   mono_ns *ret_at);
-void limit_key_unref(struct limit_key *key); /* NULL is fine */
+void limit_key_unref(struct limit_key *entry); /* NULL is fine */
 
 /* New N, W …, for all keys: as limit_resize. */
 SL_MUST_CHECK int limit_keyed_resize(struct limit_keyed *keyed, const struct limit_config *config,
