@@ -109,7 +109,10 @@ static void a_rate_limit_freezes_it(void **state)
     sim_run_until(kit.sim, 3600 * S);
     kit_report(&kit);
     route = flow_route_config(sim_route(kit.sim, 0));
-    assert_in_range(flow_target_concurrency(route->target)->bound, 10, 12);
+    /* It grows with what runs at once, and that is what the limit lets through: far below 200. */
+    assert_in_range(flow_target_concurrency(route->target)->bound, 10,
+                    2 * kit.target_report.in_flight_peak);
+    assert_true(kit.target_report.in_flight_peak < 20);
     assert_i1_window(&kit);
     assert_true(kit.limit_report.utilisation >= 0.985); /* I6 */
     kit_done(&kit);
