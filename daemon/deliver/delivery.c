@@ -232,52 +232,58 @@ const struct limit_config *delivery_limit_config(const struct delivery_limit *li
     return limit->limit != NULL ? limit_config(limit->limit) : limit_keyed_config(limit->keyed);
 }
 
-static int limit_add(struct delivery *d, struct delivery_limit *limit, const char *name, int error,
-                     struct error *e)
+static struct delivery_limit *limit_add(struct delivery *d, const char *name, struct limit *limit,
+                                        struct limit_keyed *keyed)
 {
-    if (error != 0) {
-        free(limit);
-        return error_set(e, error, name, "the limit could not be made: %s", err_text(error));
-    }
-    str_copy(limit->name, sizeof(limit->name), str_from(name));
-    list_push(&d->limits, &limit->node);
-    instruments_limit(d, limit);
-    return 0;
+    struct delivery_limit *added = MEM_NEW(struct delivery_limit);
+
+    added->limit = limit;
+    added->keyed = keyed;
+    str_copy(added->name, sizeof(added->name), str_from(name));
+    list_push(&d->limits, &added->node);
+    instruments_limit(d, added);
+    return added;
 }
 
 int delivery_limit_add(struct delivery *d, const char *name, const struct limit_config *config,
                        struct error *e)
 {
-    struct limit_config limit_config = *config;
-
+    struct limit_config saved = *config;
+    struct limit *limit = NULL;
     int error = limit_config_check(config, e);
 
     if (error != 0) {
         return error;
     }
-    struct delivery_limit *limit = MEM_NEW(struct delivery_limit);
-    window_peak_init(&limit->peak, config->requests, config->per_ns);
-    limit_config.saved = limit_outlives_process(config) && !config->dry_run;
-    error = limit_add(d, limit, name, limit_new(&limit_config, loop_now(), &limit->limit), e);
-    if (error == 0 && limit_config.saved) {
-        quotas_add(d, limit);
+    saved.saved = limit_outlives_process(config) && !config->dry_run;
+    error = limit_new(&saved, loop_now(), &limit);
+    if (error != 0) {
+        return error_set(e, error, name, "the limit could not be made: %s", err_text(error));
     }
-    return error;
+    struct delivery_limit *added = limit_add(d, name, limit, NULL);
+    window_peak_init(&added->peak, config->requests, config->per_ns);
+    if (saved.saved) {
+        quotas_add(d, added);
+    }
+    return 0;
 }
 
 int delivery_limit_keyed_add(struct delivery *d, const char *name,
                              const struct limit_config *config, const struct message_key *key,
                              uint32_t keys_max, struct error *e)
 {
+    struct limit_keyed *keyed = NULL;
     int error = limit_config_check(config, e);
 
     if (error != 0) {
         return error;
     }
-    struct delivery_limit *limit = MEM_NEW(struct delivery_limit);
-    limit->key = *key;
-    return limit_add(d, limit, name, limit_keyed_new(config, keys_max, loop_now(), &limit->keyed),
-                     e);
+    error = limit_keyed_new(config, keys_max, loop_now(), &keyed);
+    if (error != 0) {
+        return error_set(e, error, name, "the limit could not be made: %s", err_text(error));
+    }
+    limit_add(d, name, NULL, keyed)->key = *key;
+    return 0;
 }
 
 /* ---- targets ---- */
