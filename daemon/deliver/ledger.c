@@ -470,7 +470,7 @@ void ledger_attempt_ended(struct message *message, const struct attempt_result *
     }
     struct parcel *parcel = delivery_parcel(message);
     if (acked) {
-        parcel->answered = true; /* and still at work, until the queue is told */
+        parcel->answered = true; /* and still at work, until the file says that it is done */
         return;
     }
     working_remove(route, parcel);
@@ -491,6 +491,8 @@ static void on_finished(void *context, struct store_records *op)
         return;
     }
     parcel->finished = true;
+    /* From now on the file says so to any other of the same key, however long the queue takes. */
+    working_remove(delivery_route_of(message), parcel);
     (void)FAULT("deliver.finished");
     delivery_settle(message, message->settle, message->settle_delay_ns);
 }

@@ -111,7 +111,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build/release", type=pathlib.Path)
     parser.add_argument("--debug", default="build/debug", type=pathlib.Path)
-    parser.add_argument("--jobs", type=int, default=6)
+    parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--one")
     parser.add_argument("patterns", nargs="*")

@@ -143,7 +143,6 @@ def test_a_deletion_that_is_lost():
     wait_until(lambda: delivered(daemon), 30, "acknowledged")
     assert queue.deleted == ["handle-1b"] and len(api.requests) == 1
     assert daemon.metric('sluice_idempotent_hits_total{route="createjob"}') == 1
-    assert delivered(daemon, "lost"), "the first copy's lease ran out"
 
 
 def test_one_call_for_messages_of_one_order():
