@@ -129,11 +129,13 @@ def test_a_deletion_that_is_lost():
     api = ScriptedApi(lambda *_: OK)
 
     def lose(body):
-        if body["Entries"][0]["ReceiptHandle"] != "handle-1":
-            return None
         if queue.count("DeleteMessageBatch") == 1:
             queue.messages.append(dict(scripted_message(1), ReceiptHandle="handle-1b"))
-        return {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
+        taken = [e for e in body["Entries"] if e["ReceiptHandle"] != "handle-1"]
+        queue.deleted += [e["ReceiptHandle"] for e in taken]
+        return {"Successful": [{"Id": e["Id"]} for e in taken],
+                "Failed": [{"Id": e["Id"], "Code": "InternalError", "SenderFault": False}
+                           for e in body["Entries"] if e not in taken]}
 
     queue.faults["DeleteMessageBatch"] = lose
     settings = setup(MESSAGE_ID, "http://127.0.0.1:9424/000000000000/jobs", timeout="1s")
