@@ -450,7 +450,7 @@ bool lane_admit(struct lane *lane, mono_ns now)
 static double lane_pace(const struct lane *lane)
 {
     const struct route_config *config = &lane->route->config;
-    double pace = INFINITY;
+    double pace = HUGE_VAL;
 
     for (uint32_t i = 0; i < config->keyed_count; i++) {
         const struct limit_config *limit = limit_keyed_config(config->keyed[i]);

@@ -138,7 +138,7 @@ double share_expect(const struct route *route, struct limit *limit, int64_t hori
     double part = all;
 
     if (config->dry_run) {
-        return (double)INFINITY;
+        return HUGE_VAL;
     }
     for (uint32_t i = 0; i < route->sharer_count; i++) {
         const struct route *other = route->sharers[i];
