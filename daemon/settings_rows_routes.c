@@ -88,7 +88,7 @@ static const struct config_row rows[] = {
      .type = CONFIG_DURATION,
      .flags = CONFIG_RELOADABLE,
      ROUTE(visibility_ns),
-     .min = NS_PER_S,
+     .min = 3 * NS_PER_S, /* the source takes off 2s, for the answer's way */
      .max = 12 * HOUR_NS,
      .help = "How long a message received from SQS is asked for, and extended by; the longer of "
              "30s and twice the target's timeout when not given.",
