@@ -421,12 +421,11 @@ void ledger_begin(struct message *message,
     struct delivery_route *route = delivery_route_of(message);
     struct parcel *parcel = delivery_parcel(message);
 
-    int refused = FAULT("deliver.begin") ? ERR_FULL : 0; /* as the file would */
+    (void)FAULT("deliver.begin");
     find_key(route, parcel);
     parcel->begun = begun;
     parcel->begun_context = context;
-    tell(route->d, refused);
-    if (refused != 0 || !working_add(route, parcel)) {
+    if (!working_add(route, parcel)) {
         parcel->postponed = (struct loop_timer){.callback = on_postponed, .context = parcel};
         loop_timer_set(route->d->loop, &parcel->postponed, loop_now());
         return;

@@ -5,6 +5,8 @@
  */
 #include "engine_internal.h"
 
+#include "sluice/base/fault.h"
+
 #define FORGET_ROWS 256
 
 static void bind_key(sqlite3_stmt *s, const struct store_records *records,
@@ -80,7 +82,7 @@ static int put(struct engine *engine, const struct store_records *records,
 static int begin(struct engine *engine, const struct store_records *records,
                  struct store_record *record)
 {
-    int rc = get(engine, records, record);
+    int rc = FAULT("queue.begin_work") ? ERR_FULL : get(engine, records, record);
 
     if (rc != 0 ||
         (record->found && !(records->take_over && record->state == STORE_WORK_IN_PROGRESS))) {

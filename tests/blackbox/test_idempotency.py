@@ -216,10 +216,11 @@ def test_failures_are_called_again_and_broken_connections_are_not():
 
 def test_no_call_while_the_record_cannot_be_written():
     api = ScriptedApi(lambda *_: OK)
-    daemon = Daemon(setup(ONCE), build=DEBUG_BUILD, env={"SLUICE_FAULT": "deliver.begin,deliver.begin"})
+    # Each operation is tried twice: with the others of its turn, and alone.
+    daemon = Daemon(setup(ONCE), build=DEBUG_BUILD, env={"SLUICE_FAULT": ",".join(["queue.begin_work"] * 4)})
     send_jobs(9324, "jobs", 1)
     wait_until(lambda: delivered(daemon), 20, "delivered when the file takes records again")
-    lines = [line["message"] for line in daemon.lines() if "takes" in line.get("message", "")]
+    lines = [line["message"] for line in daemon.lines() if "the queue file takes" in line.get("message", "")]
     assert len(lines) == 2 and lines[0].startswith("the queue file takes no records"), lines
     assert len(api.requests) == 1
     ack = delivered(daemon)[0]
