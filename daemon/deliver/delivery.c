@@ -491,6 +491,13 @@ void delivery_stop(struct delivery *d)
         resolver_entry_close(target->resolver);
         target->resolver = NULL;
     }
+    LIST_FOR(&d->routes, node)
+    {
+        struct delivery_route *route = LIST_ENTRY(node, struct delivery_route, node);
+        route->source->ops->stop(route->source);
+        destination_stop(route->destinations[DELIVERY_SUCCESS].destination);
+        destination_stop(route->destinations[DELIVERY_FAILURE].destination);
+    }
 }
 
 bool delivery_is_quiet(struct delivery *d)

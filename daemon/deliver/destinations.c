@@ -23,6 +23,7 @@ struct destination {
     struct loop *loop;
     struct http_client *http;
     uint32_t running;
+    bool stopped;
     struct list waiting;
     struct loop_timer patience; /* of the first that waits */
 };
@@ -62,6 +63,9 @@ static void start_next(struct destination *d)
 {
     struct list_node *node;
 
+    if (d->stopped) {
+        return;
+    }
     while (d->running < DESTINATION_SENDS_MAX && (node = list_pop(&d->waiting)) != NULL) {
         d->running++;
         d->start(d, LIST_ENTRY(node, struct destination_send, node));
@@ -267,6 +271,14 @@ struct destination *destination_url_new(struct loop *loop, struct http_client *c
     d->start = start_url;
     d->http = client;
     return d;
+}
+
+void destination_stop(struct destination *destination)
+{
+    if (destination != NULL) {
+        destination->stopped = true;
+        loop_timer_clear(destination->loop, &destination->patience);
+    }
 }
 
 void destination_free(struct destination *destination)

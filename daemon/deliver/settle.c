@@ -43,6 +43,9 @@ static void tell_source(struct message *message)
     struct delivery_route *r = delivery_route_of(message);
     enum settle how = message->settle;
 
+    if (r->d->stopped) {
+        return; /* its queue will hand it out again */
+    }
     if (how == SETTLE_DEAD_LETTER && !r->source_has_dead_letter && is_sent(message)) {
         how = SETTLE_ACK; /* the destination is its last place */
     }
@@ -59,7 +62,8 @@ void source_settled(struct message *message, int error, mono_ns now)
     if (error == 0 && FAULT("settle.source")) {
         error = ERR_IO; /* the answer was lost: telling again does no harm */
     }
-    if (error == ERR_UNSUPPORTED && message->settle == SETTLE_DEAD_LETTER && is_sent(message)) {
+    if (error == ERR_UNSUPPORTED && message->settle == SETTLE_DEAD_LETTER && is_sent(message) &&
+        !r->d->stopped) {
         r->source->ops->settle(r->source, message, SETTLE_ACK, 0);
         return;
     }

@@ -237,6 +237,11 @@ static void embedded_flush(struct source *source)
     (void)source; /* the store commits what is pending at once */
 }
 
+static void embedded_stop(struct source *source)
+{
+    (void)source; /* it asks for nothing of its own accord */
+}
+
 static void embedded_free(struct source *source)
 {
     struct embedded *self = SL_CONTAINER_OF(source, struct embedded, source);
@@ -257,6 +262,7 @@ struct source *source_embedded_new(struct store *store, struct str queue)
         .attributes = embedded_attributes,
         .message_done = embedded_message_done,
         .flush = embedded_flush,
+        .stop = embedded_stop,
         .free = embedded_free,
     };
     struct embedded *self = MEM_NEW(struct embedded);

@@ -97,6 +97,7 @@ struct sqs_source {
     struct loop_timer attributes_retry;
     int64_t attributes_pause_ns;
     uint32_t failures; /* of receives in a row: the first is logged */
+    bool stopped;
 };
 
 static void batcher_send(struct batcher *batcher);
@@ -385,6 +386,9 @@ static void on_batch_timer(void *context, mono_ns now)
 
 static void batcher_add(struct batcher *batcher, struct lease *lease)
 {
+    if (batcher->self->stopped) {
+        return;
+    }
     list_push(&batcher->pending, &lease->node);
     bool at_once = batcher->urgent || lease->message->lease_until - loop_now() < LEASE_SHORT_NS;
 
@@ -538,13 +542,20 @@ static void sqs_flush(struct source *source)
     batcher_flush(&self->visibilities);
 }
 
+static void sqs_stop(struct source *source)
+{
+    struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
+
+    self->stopped = true;
+    loop_timer_clear(self->loop, &self->attributes_retry);
+    loop_timer_clear(self->loop, &self->deletes.timer);
+    loop_timer_clear(self->loop, &self->visibilities.timer);
+}
+
 static void sqs_free(struct source *source)
 {
     struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
 
-    loop_timer_clear(self->loop, &self->attributes_retry);
-    loop_timer_clear(self->loop, &self->deletes.timer);
-    loop_timer_clear(self->loop, &self->visibilities.timer);
     sqs_client_free(self->client);
     free(self->queue_url);
     free(self);
@@ -577,7 +588,10 @@ static void on_attributes(void *context, const struct sqs_client_answer *answer,
             LOG_WARNING("the queue's attributes could not be read",
                         LOG_STR("route", route_name(self)), LOG_STR("queue", self->queue_url),
                         LOG_ERR("error", answer->error), LOG_STR("reason", answer->reason));
-            loop_timer_set(self->loop, &self->attributes_retry, now + self->attributes_pause_ns);
+            if (!self->stopped) {
+                loop_timer_set(self->loop, &self->attributes_retry,
+                               now + self->attributes_pause_ns);
+            }
             self->attributes_pause_ns =
                 mono_min(2 * self->attributes_pause_ns, ATTRIBUTES_PAUSE_MAX_NS);
         }
@@ -646,6 +660,7 @@ struct source *source_sqs_new(struct loop *loop, struct sqs_client *client, stru
         .attributes = sqs_attributes,
         .message_done = sqs_message_done,
         .flush = sqs_flush,
+        .stop = sqs_stop,
         .free = sqs_free,
     };
     struct sqs_source *self = MEM_NEW(struct sqs_source);

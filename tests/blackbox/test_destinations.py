@@ -357,3 +357,18 @@ def test_stopped_while_a_destination_hangs():
 
 
 test_a_destination_that_hangs.weight = 15
+
+
+def test_an_end_while_records_wait_for_their_turn():
+    """More of them than one destination is sent at a time; it hangs, and the drain's deadline passes."""
+    target()
+    hook = ScriptedApi(lambda *_: None, 8090)
+    settings = with_ends(on_success={"url": "http://127.0.0.1:8090/done"}) | {"drain_timeout": "1s"}
+    settings["targets"]["legacy"]["concurrency"] = 100
+    del settings["limits"], settings["routes"]["createjob"]["limits"]
+    daemon = Daemon(settings, build=DEBUG_BUILD)
+    send(*[201] * 60)
+    held = 'sluice_messages_held{route="createjob",state="settling"}'
+    wait_until(lambda: len(hook.requests) == 16 and daemon.metric(held) == 60, 20, "all were called, some records are under way")
+    assert daemon.stop() == 4, daemon.text()[-2000:]
+    assert "Sanitizer" not in daemon.text(), daemon.text()[-2000:]

@@ -30,6 +30,9 @@ struct destination *destination_sqs_new(struct loop *loop, struct sqs_client *cl
 /* The client is borrowed; url copied. */
 struct destination *destination_url_new(struct loop *loop, struct http_client *client,
                                         struct str url);
+/* Before its store or client is closed: nothing more is sent. What is under way still completes;
+ * what waits for its turn never does. */
+void destination_stop(struct destination *destination);
 /* No send is outstanding any more, or its completion may never come. */
 void destination_free(struct destination *destination);
 

@@ -37,6 +37,8 @@ struct source_ops {
     void (*message_done)(struct source *source, struct message *message);
     /* Sends what is batched now instead of later (drain). */
     void (*flush)(struct source *source);
+    /* Before its store or client is closed: nothing more is asked of it. */
+    void (*stop)(struct source *source);
     /* No operation is outstanding any more. */
     void (*free)(struct source *source);
 };
