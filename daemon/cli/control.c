@@ -49,9 +49,32 @@ static long long number(const struct json_value *object, const char *key)
     return member != NULL && json_i64(member, &value) == 0 ? (long long)value : 0;
 }
 
+/* "-": the limit has no such number. */
+static const char *number_text(const struct json_value *object, const char *key, char out[24])
+{
+    (void)snprintf(out, 24, "%lld", number(object, key));
+    return json_get(object, key) != NULL ? out : "-";
+}
+
+static const char *limit_note(const struct json_value *limit, char out[48])
+{
+    bool by_key = json_get(limit, "keys") != NULL;
+    bool dry_run = json_bool(json_get(limit, "dry_run"));
+    long long keys = number(limit, "keys");
+
+    out[0] = '\0';
+    if (by_key) {
+        (void)snprintf(out, 48, "  %lld key%s%s", keys, keys == 1 ? "" : "s",
+                       dry_run ? ", dry run" : "");
+    } else if (dry_run) {
+        (void)snprintf(out, 48, "  dry run");
+    }
+    return out;
+}
+
 static void print_limits(const struct json_value *limits)
 {
-    char per[32];
+    char per[32], free_permits[24], peak[24], note[48];
 
     printf("%-20s %-14s %-10s %12s %12s\n", "LIMIT", "RATE", "HOLD", "FREE PERMITS", "WINDOW PEAK");
     for (const struct json_value *l = json_first(limits); l != NULL; l = json_next(l)) {
@@ -59,9 +82,10 @@ static void print_limits(const struct json_value *limits)
         double seconds = json_number(json_get(l, "per_seconds"));
         config_duration_text((int64_t)(seconds * 1e9 + 0.5), per, sizeof(per));
         snprintf(rate, sizeof(rate), "%lld/%s", number(l, "requests"), per);
-        printf("%-20.*s %-14s %-10.*s %12lld %12lld\n", STR_FMT(json_string(json_get(l, "name"))),
-               rate, STR_FMT(json_string(json_get(l, "hold"))), number(l, "free_permits"),
-               number(l, "window_peak"));
+        printf("%-20.*s %-14s %-10.*s %12s %12s%s\n", STR_FMT(json_string(json_get(l, "name"))),
+               rate, STR_FMT(json_string(json_get(l, "hold"))),
+               number_text(l, "free_permits", free_permits), number_text(l, "window_peak", peak),
+               limit_note(l, note));
     }
 }
 

@@ -77,7 +77,14 @@ static int change_check(struct delivery *d, const struct delivery_limit *limit,
                          "a quota keeps its period while the daemon runs: give it as %s",
                          limit_config(limit->limit)->per_ns == LIMIT_HOUR_NS ? "N/1h" : "N/24h");
     }
-    if (limit_outlives_process(config) != config->saved) {
+    if (limit->keyed != NULL && config->kind == LIMIT_WINDOW &&
+        config->requests > LIMIT_KEYED_PERMITS_MAX / limit->keys_max) {
+        return error_set(e, ERR_RANGE, limit->name,
+                         "its keys hold at most %u permits in all, so up to %u for each of %u keys",
+                         LIMIT_KEYED_PERMITS_MAX, LIMIT_KEYED_PERMITS_MAX / limit->keys_max,
+                         limit->keys_max);
+    }
+    if ((limit_outlives_process(config) && !config->dry_run) != config->saved) {
         return error_set(e, ERR_RANGE, limit->name,
                          "a limit of more than 60s keeps its state on disk and a shorter one does "
                          "not; to go from one to the other, change the configuration and restart");
@@ -156,7 +163,9 @@ static void limits_status(struct delivery *d, struct json_writer *w)
             json_member_i64(w, "keys", limit_keyed_count(limit->keyed));
         } else {
             json_member_i64(w, "free_permits", limit_free_permits(limit->limit, loop_now()));
-            json_member_i64(w, "window_peak", limit->peak.peak);
+            if (config->kind != LIMIT_QUOTA) { /* its periods are no window */
+                json_member_i64(w, "window_peak", limit->peak.peak);
+            }
         }
         json_object_end(w);
     }

@@ -282,7 +282,9 @@ int delivery_limit_keyed_add(struct delivery *d, const char *name,
     if (error != 0) {
         return error_set(e, error, name, "the limit could not be made: %s", err_text(error));
     }
-    limit_add(d, name, NULL, keyed)->key = *key;
+    struct delivery_limit *limit = limit_add(d, name, NULL, keyed);
+    limit->key = *key;
+    limit->keys_max = keys_max;
     return 0;
 }
 

@@ -44,6 +44,7 @@ struct delivery_limit {
     char name[DELIVERY_NAME_MAX];
     struct limit *limit;       /* NULL: it is one by key */
     struct limit_keyed *keyed; /* NULL: it is not */
+    uint32_t keys_max;
     struct message_key key;
     struct window_peak peak;        /* not of one by key */
     struct saved_limit *saved;      /* NULL: it does not outlive the process */

@@ -134,3 +134,23 @@ def test_limit_by_key():
 
 def receive_counts(daemon):
     return [line["receive_count"] for line in daemon.lines() if line.get("message") == "message delivered"]
+
+
+def test_limits_by_key_and_dry_run_on_call():
+    """What `sluice status` says of them, and what `sluice route limit` refuses."""
+    MockApi("--latency", "1ms")
+    settings = config(window(50))
+    settings["limits"] |= {"tenant": window(20, key="message_group_id", keys_max=5000), "shadow": window(3, dry_run=True),
+                           "hourly": window(1000, "1h", dry_run=True)}
+    settings["routes"]["createjob"]["limits"] += ["tenant", "shadow", "hourly"]
+    daemon = Daemon(settings)
+    send("a")
+    wait_until(lambda: queue_counts(9324, "jobs") == (0, 0, 0), 20, "delivered")
+    lines = {line.split()[0]: line.split()[1:] for line in daemon.cli("status")[1].splitlines() if line}
+    assert lines["tenant"] == ["20/1s", "arrival", "-", "-", "1", "key"], lines
+    assert lines["shadow"][:2] == ["3/1s", "arrival"] and lines["shadow"][4:] == ["dry", "run"], lines
+    assert len(lines["createjob"]) == 4, lines
+    code, text = daemon.cli("route", "limit", "createjob", "3000/1s", "--limit", "tenant", check=False)
+    assert code != 0 and "10000000 permits in all, so up to 2000" in text, text
+    daemon.cli("route", "limit", "createjob", "2000/1s", "--limit", "tenant")
+    daemon.cli("route", "limit", "createjob", "2000/1h", "--limit", "hourly")
