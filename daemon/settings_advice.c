@@ -160,7 +160,9 @@ static void find_pace(struct advice *a)
     for (uint32_t i = 0; i < r->limits.count; i++) {
         const struct limit_settings *l = &a->settings->limits.items[r->limit_index[i]];
         double pace = (double)l->requests * (double)NS_PER_S / (double)l->per_ns / r->weight;
-        if (a->narrowest == NULL || pace < a->pace) {
+        /* One that only counts holds nothing up; one by key, as much as there are keys. */
+        bool bounds = !l->dry_run && l->key == NULL;
+        if (bounds && (a->narrowest == NULL || pace < a->pace)) {
             a->pace = pace;
             a->narrowest = l->name;
             a->sharers = routes_on(a->settings, r->limit_index[i]);

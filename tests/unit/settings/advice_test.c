@@ -29,7 +29,9 @@ static struct bench bench_new(const char *queue, const char *route, const char *
     buf_init(&text, 8192);
     buf_init(&b.report, 8192);
     buf_addf(&text,
-             "{\"limits\":{\"c\":{\"requests\":5}, \"m\":{\"requests\":60,\"per\":\"1m\"}},"
+             "{\"limits\":{\"c\":{\"requests\":5}, \"m\":{\"requests\":60,\"per\":\"1m\"},"
+             "\"dry\":{\"requests\":2,\"dry_run\":true},"
+             "\"tenant\":{\"requests\":1,\"key\":\"message_group_id\"}},"
              "\"targets\":{\"t\":{\"url\":\"http://h/\"%s}},"
              "\"queues\":{\"jobs\":{\"dead_letter\":\"dlq\",\"max_receives\":7,"
              "\"retention\":\"1h\",\"visibility_timeout\":\"45s\"}},"
@@ -98,6 +100,17 @@ static void a_good_route(void **state)
                       "average, the concurrency (8) decides: at the timeout (30s) it is 0.267 a "
                       "second\n");
     assert_report(&b, "1208 messages, at that pace 4m2s\n");
+    bench_done(&b);
+}
+
+/* One that only counts, and one that each key has to itself, hold no backlog up. */
+static void limits_that_are_not_the_routes_pace(void **state)
+{
+    struct bench b = bench_new(SQS_URL, ",\"limits\":[\"dry\",\"c\",\"tenant\"]", "");
+
+    (void)state;
+    run(&b);
+    assert_report(&b, "at most 5 calls a second (limit c); ");
     bench_done(&b);
 }
 
@@ -291,7 +304,7 @@ int main(void)
         cmocka_unit_test(a_shared_limit), cmocka_unit_test(backlog_and_retention),
         cmocka_unit_test(receives),       cmocka_unit_test(the_retry_plan),
         cmocka_unit_test(visibility),     cmocka_unit_test(an_embedded_queue_as_declared),
-        cmocka_unit_test(attributes),
+        cmocka_unit_test(attributes),     cmocka_unit_test(limits_that_are_not_the_routes_pace),
     };
 
     return cmocka_run_group_tests_name("advice", tests, NULL, NULL);
