@@ -91,17 +91,18 @@ static void print_limits(const struct json_value *limits)
 
 static void print_routes(const struct json_value *routes)
 {
-    printf("%-20s %-8s %-20s %-8s %8s %8s %8s %10s  %s\n", "ROUTE", "STATE", "QUEUE", "READY",
-           "WAITING", "FLIGHT", "STARTED", "DELIVERED", "HELD BY");
+    printf("%-20s %-8s %-20s %-8s %8s %8s %8s %8s %10s  %s\n", "ROUTE", "STATE", "QUEUE", "READY",
+           "WAITING", "FLIGHT", "SETTLING", "STARTED", "DELIVERED", "HELD BY");
     for (const struct json_value *r = json_first(routes); r != NULL; r = json_next(r)) {
         const char *state = json_bool(json_get(r, "draining")) ? "draining"
                             : json_bool(json_get(r, "paused")) ? "paused"
                                                                : "running";
-        printf("%-20.*s %-8s %-20.*s %-8lld %8lld %8lld %8lld %10lld  %.*s\n",
+        printf("%-20.*s %-8s %-20.*s %-8lld %8lld %8lld %8lld %8lld %10lld  %.*s\n",
                STR_FMT(json_string(json_get(r, "name"))), state,
                STR_FMT(json_string(json_get(r, "queue"))),
                number(r, "ready") + number(r, "buffered"), number(r, "waiting"),
-               number(r, "in_flight"), number(r, "started"), number(json_get(r, "settled"), "ack"),
+               number(r, "in_flight"), number(r, "settling"), number(r, "started"),
+               number(json_get(r, "settled"), "ack"),
                STR_FMT(json_string(json_get(r, "blocked_by"))));
     }
 }

@@ -347,6 +347,8 @@ def test_stopped_while_a_destination_hangs():
     ids = send(*[201] * 20)
     wait_until(lambda: len(hook.requests) == 16 and len(api.requests) == 20, 20, "16 sends at a time")
     assert daemon.metric('sluice_messages_held{route="createjob",state="settling"}') == 20
+    head, row = [line.split() for line in daemon.cli("status")[1].splitlines()[:2]]
+    assert row[head.index("SETTLING")] == "20", (head, row)
     assert daemon.stop() == 4, daemon.text()[-2000:]
     assert "Sanitizer" not in daemon.text(), daemon.text()[-3000:]
     hook.answer = lambda *_: response(204, b"")
