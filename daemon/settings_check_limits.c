@@ -57,6 +57,25 @@ static void check_key(struct check *check, struct limit_settings *limit)
     }
 }
 
+/* What is beyond its bounds alone was said already. */
+static void check_burst(struct check *check, const struct limit_settings *limit)
+{
+    struct limit_config config = {.kind = LIMIT_BUCKET,
+                                  .requests = limit->requests,
+                                  .per_ns = limit->per_ns,
+                                  .burst = limit->burst};
+    char per[32];
+
+    if (limit->requests == 0 || limit->per_ns <= 0 || limit_config_check(&config, NULL) == 0) {
+        return;
+    }
+    config_duration_text(limit->per_ns, per, sizeof(per));
+    FAIL(check, place("limits", limit->name, "burst").text,
+         "found %u; it would take longer than 366 days to fill at %u requests per %s; use a "
+         "smaller burst",
+         limit->burst, limit->requests, per);
+}
+
 void check_limit(struct check *check, struct limit_settings *limit)
 {
     if (limit->kind == LIMIT_QUOTA) {
@@ -72,6 +91,9 @@ void check_limit(struct check *check, struct limit_settings *limit)
     }
     if (limit->kind == LIMIT_BUCKET && limit->burst == 0) {
         limit->burst = 1;
+    }
+    if (limit->kind == LIMIT_BUCKET) {
+        check_burst(check, limit);
     }
     check_key(check, limit);
     if (limit->kind == LIMIT_QUOTA && limit->dry_run) {

@@ -11,6 +11,8 @@
 #define RESPONSE_HEADERS_MAX ((size_t)64 * 1024)
 #define POOLED_BODY_MAX      ((size_t)64 * 1024) /* what an idle call keeps of its buffer */
 #define POLL_TEXT            "select/poll returned error" /* what libcurl says of a reset */
+/* … and of every sixth kept connection that dies: it counts them over all transfers of a handle. */
+#define DIED_TEXT            "Connection died, tried"
 #define KEEPALIVE_IDLE_S     60L
 #define KEEPALIVE_INTERVAL_S 20L
 
@@ -439,7 +441,8 @@ static void read_detail(struct http_call *call, CURLcode code)
     } else if (result->error == ERR_TOO_BIG) {
         text = "the response body is larger than its maximum";
     } else if (result->error == ERR_RESET && call->write_count > 0 &&
-               (code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_COULDNT_CONNECT)) {
+               (code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_COULDNT_CONNECT ||
+                str_starts_with(str_from(text), STR(DIED_TEXT)))) {
         text = "the connection was closed without an answer";
     } else if (result->error == ERR_RESET && str_equal(str_from(text), STR(POLL_TEXT))) {
         text = "the connection was reset by the peer";

@@ -126,3 +126,20 @@ def test_a_pause_of_days_is_cut():
     assert len(api.requests) == 1
     assert daemon.stop() == 0, daemon.text()[-800:]
     assert len(api.requests) == 1
+
+
+def test_connections_that_are_closed_when_they_are_used_again():
+    """libcurl counts them over its transfers; a person reads the same of each."""
+    def answer(_, connection, __):
+        first = connection not in used
+        used.add(connection)
+        return response(201) if first else "close"
+
+    used = set()
+    api = ScriptedApi(answer)
+    daemon = Daemon(config(window(50), concurrency=1, retry={"min_backoff": "1ms", "max_backoff": "1ms"}))
+    send_jobs(9324, "jobs", 10)
+    wait_until(lambda: queue_counts(9324, "jobs") == (0, 0, 0), 20, "all delivered")
+    reasons = [line["reason"] for line in daemon.lines() if line.get("message") == "attempt failed"]
+    assert len(reasons) >= 7 and set(reasons) == {"the connection was closed without an answer"}, reasons
+    assert len(api.requests) == 10 + len(reasons)
