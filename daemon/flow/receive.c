@@ -214,7 +214,9 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
         struct message *message = messages[i];
         SL_ASSERT(message->route == route && message->state == MESSAGE_NEW);
         route->received++;
-        message->backoffs = message->attempts; /* of an earlier receipt, where they are known */
+        if (message->backoffs < message->attempts) { /* of an earlier receipt, where known */
+            message->backoffs = message->attempts;
+        }
         if (lane_join(message) != 0 || group_join(message, now) != 0) {
             settle_begin(message, SETTLE_RELEASE, 0, now);
         } else if (message_expires(message, now)) {

@@ -127,6 +127,27 @@ static void done_before_is_an_ack_without_a_call(void **state)
     done(&b);
 }
 
+/* A message that is known brings how long it waits, too: more than its attempts say, where failures
+ * were the target's. One whose attempts alone are known waits as after them. */
+static void a_known_message_goes_on_waiting_as_long(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    begin(&b, false, 0);
+    for (uint32_t backoffs = 0; backoffs <= 5; backoffs += 5) {
+        pump(&b);
+        b.route->receiving = true;
+        struct message *message = flow_message_new(b.route);
+        message->lease_until = MONO_NEVER;
+        message->attempts = 2;
+        message->backoffs = backoffs;
+        flow_received(b.route, &message, 1, 0, b.now);
+        assert_int_equal(message->backoffs, backoffs == 0 ? 2 : backoffs);
+    }
+    done(&b);
+}
+
 static void postponed_waits_and_counts_nothing(void **state)
 {
     struct bench b;
@@ -239,6 +260,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(done_before_is_an_ack_without_a_call),
+        cmocka_unit_test(a_known_message_goes_on_waiting_as_long),
         cmocka_unit_test(postponed_waits_and_counts_nothing),
         cmocka_unit_test(unknown_is_given_up),
         cmocka_unit_test(broken_calls_at_most_once),
