@@ -215,7 +215,9 @@ def test_alert_metrics_exist():
     """Every metric an alert names is exported (up is Prometheus' own)."""
     import re
     names = set(re.findall(r"\bsluice_[a-z_]+\b", (SOURCE / "conf/alerts.yml").read_text()))
-    daemon = Daemon(config(window(5)))
+    settings = config({"kind": "quota", "requests": 5, "period": "day"})
+    settings["routes"]["createjob"]["on_failure"] = {"url": "http://127.0.0.1:8090/failed"}
+    daemon = Daemon(settings)
     text = http_call(9325, "GET", "/metrics")[2].decode()
     missing = [n for n in names if f"# TYPE {n} " not in text]
     assert not missing, missing
