@@ -34,7 +34,7 @@ enum lane_state { LANE_IDLE, LANE_ACTIVE, LANE_PARKED };
 
 struct lane {
     struct heap_node turn; /* lanes.active by round, or lanes.parked by time */
-    struct list_node wait; /* PARKED without a time: in limit_key.waiting */
+    struct list_node wait; /* PARKED for a permit: in limit_key.waiting */
     struct limit_key *waits_for;
     enum lane_state state;
     struct route *route;
@@ -408,10 +408,11 @@ static void lane_park(struct lane *lane, enum limit_reason reason, struct limit_
     lane->state = LANE_PARKED;
     lanes->parked_messages += (uint32_t)lane->ready.count;
     lanes->parked_by = reason;
-    if (at == MONO_NEVER) {
+    if (waits_for != NULL) { /* what comes back unused is there before the time */
         lane->waits_for = waits_for;
         list_push(&waits_for->waiting, &lane->wait);
-    } else {
+    }
+    if (at != MONO_NEVER) {
         heap_set(&lanes->parked, &lane->turn, at);
     }
 }
