@@ -238,8 +238,8 @@ static void end_without_call(struct message *message, const struct attempt_resul
 {
     health_uncalled(message, now);
     message->calls--;
-    if (message->calls == 0 && message->attempts == 0) {
-        message->first_attempt_at = MONO_NEVER;
+    if (message->calls == 0 && message->first_attempt_at >= message->received_at) {
+        message->first_attempt_at = MONO_NEVER; /* no earlier receipt's: this one's */
     }
     if (result->end == ATTEMPT_DONE_BEFORE) {
         settle_begin(message, SETTLE_ACK, 0, now);

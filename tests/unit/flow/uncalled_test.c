@@ -148,6 +148,25 @@ static void postponed_waits_and_counts_nothing(void **state)
     done(&b);
 }
 
+/* When the first attempt was is known of an earlier receipt: that stays so. */
+static void postponed_after_a_restart(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    begin(&b, false, 0);
+    end(&b, (struct attempt_result){.end = ATTEMPT_POSTPONED, .retry_after = b.now + S});
+    assert_true(b.running->first_attempt_at == MONO_NEVER);
+    b.running->received_at = b.now;
+    b.running->first_attempt_at = b.now - 60 * S;
+    b.now += S;
+    pump(&b);
+    assert_int_equal(b.starts, 2);
+    end(&b, (struct attempt_result){.end = ATTEMPT_POSTPONED, .retry_after = b.now + S});
+    assert_true(b.running->first_attempt_at == b.now - 61 * S);
+    done(&b);
+}
+
 static void unknown_is_given_up(void **state)
 {
     struct bench b;
@@ -240,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(done_before_is_an_ack_without_a_call),
         cmocka_unit_test(postponed_waits_and_counts_nothing),
+        cmocka_unit_test(postponed_after_a_restart),
         cmocka_unit_test(unknown_is_given_up),
         cmocka_unit_test(broken_calls_at_most_once),
         cmocka_unit_test(a_probe_that_was_no_call),
