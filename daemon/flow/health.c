@@ -172,6 +172,15 @@ void health_uncalled(const struct message *message, mono_ns now)
     }
 }
 
+void health_forget(const struct message *message)
+{
+    struct target *target = message->route->config.target;
+
+    if (target->failed == message) {
+        target->failed = NULL;
+    }
+}
+
 mono_ns health_run(struct target *target, mono_ns now)
 {
     if (breaker_tick(&target->breaker, now)) {
@@ -218,18 +227,20 @@ struct message *health_candidate(const struct route *route)
 
 /*
  * What was never called is received for probing where the failures could be the messages' own. A
- * connection that fails says nothing about a message: any that is held will do.
+ * connection that fails says nothing about a message: any that is held will do, but for those
+ * whose key has no permit.
  */
 uint32_t health_probes_wanted(const struct route *route)
 {
     uint32_t fresh = 0;
 
     if (route->config.target->breaker.unreached) {
-        return route->held == 0 ? 1 : 0;
+        return route->held == route->lanes.parked_messages ? 1 : 0;
     }
     LIST_FOR(&route->lists[MESSAGE_READY], node)
     {
-        fresh += LIST_ENTRY(node, struct message, node)->calls == 0 ? 1 : 0;
+        const struct message *message = LIST_ENTRY(node, struct message, node);
+        fresh += message->calls == 0 && !lane_is_parked(message) ? 1 : 0;
     }
     return fresh < BREAKER_PROBES ? BREAKER_PROBES - fresh : 0;
 }

@@ -213,6 +213,27 @@ static void all_messages_fail(void **state)
     bench_done(b);
 }
 
+/* Each of its messages fails once and is over: they are not one, though the next one may lie where
+ * the last one lay. */
+static void messages_that_are_over(void **state)
+{
+    struct bench *b = bench_new(1, true);
+
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        (void)pump(b);
+        give(b, 1);
+        (void)next_call(b);
+        end(b, 500, 0, true);
+        assert_ptr_equal(b->target->failed, b->last);
+        settled(b);
+        assert_null(b->target->failed);
+    }
+    assert_int_equal(b->target->breaker.failed, 3);
+    assert_true(b->target->failed_several);
+    bench_done(b);
+}
+
 static void never_reached(void **state)
 {
     struct bench *b = bench_new(2, true);
@@ -402,13 +423,10 @@ static void max_retry_duration(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_message_fails),
-        cmocka_unit_test(all_messages_fail),
-        cmocka_unit_test(never_reached),
-        cmocka_unit_test(fresh_messages_probe),
-        cmocka_unit_test(probes_take_turns),
-        cmocka_unit_test(retries_beyond_the_budget),
-        cmocka_unit_test(the_budget_bounds_an_outage),
+        cmocka_unit_test(one_message_fails),         cmocka_unit_test(all_messages_fail),
+        cmocka_unit_test(messages_that_are_over),    cmocka_unit_test(never_reached),
+        cmocka_unit_test(fresh_messages_probe),      cmocka_unit_test(probes_take_turns),
+        cmocka_unit_test(retries_beyond_the_budget), cmocka_unit_test(the_budget_bounds_an_outage),
         cmocka_unit_test(max_retry_duration),
     };
 
