@@ -170,7 +170,7 @@ bool message_expires(const struct message *message, mono_ns by);
 int64_t retry_backoff_ns(const struct retry_config *retry, uint32_t k, struct rng *rng);
 /* Full jitter of a plain doubling from first up to BACKOFF_MAX_NS. */
 int64_t backoff_ns(int64_t first_ns, uint32_t k, struct rng *rng);
-/* Its wait is over: to READY if the budget lets it repeat its call, else parked. */
+/* Its wait is over: to READY, or parked until the budget lets it repeat its call. */
 void retry_due(struct message *message, mono_ns now);
 /* No longer parked. */
 void retry_unpark(struct message *message);

@@ -262,6 +262,53 @@ static void never_reached(void **state)
     bench_done(b);
 }
 
+/* What is paused is no call to make: a retry of another route does not wait for it. */
+static void paused_is_no_other_call(void **state)
+{
+    struct bench *b = bench_new(9, true);
+    struct route_config config = *flow_route_config(b->route);
+
+    (void)state;
+    config.name = "other";
+    struct route *other = flow_route_add(b->flow, &config, b->now);
+    (void)pump(b);
+    give(b, 1);
+    flow_route_pause(b->route, true);
+    struct message *message = flow_message_new(other);
+    message->lease_until = MONO_NEVER;
+    flow_received(other, &message, 1, 0, b->now);
+    assert_ptr_equal(next_call(b), message);
+    b->target->budget.balance_ns = 0;
+    mono_ns failed_at = b->now;
+    end(b, 500, 0, true);
+    assert_ptr_equal(next_call(b), message);
+    assert_true(b->now <= failed_at + S);
+    bench_done(b);
+}
+
+/* A message that a pause of its own route holds up is nothing to probe with. */
+static void gated_is_no_probe(void **state)
+{
+    struct bench *b = bench_new(9, true);
+    struct route_config config = *flow_route_config(b->route);
+
+    (void)state;
+    config.name = "other";
+    struct route *other = flow_route_add(b->flow, &config, b->now);
+    (void)pump(b);
+    give(b, 1);
+    b->route->gate_until = b->now + 3600 * S;
+    struct message *message = flow_message_new(other);
+    message->lease_until = MONO_NEVER;
+    flow_received(other, &message, 1, 0, b->now);
+    while (b->opened < 3) {
+        assert_ptr_equal(next_call(b), message);
+        end(b, 0, ERR_CONNECT, false);
+    }
+    assert_true(b->now < b->route->gate_until - 3000 * S);
+    bench_done(b);
+}
+
 /* Until the breaker opens by answers of 500, with that many messages. */
 static void open_by_answers(struct bench *b, uint32_t messages)
 {
@@ -425,6 +472,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_message_fails),         cmocka_unit_test(all_messages_fail),
         cmocka_unit_test(messages_that_are_over),    cmocka_unit_test(never_reached),
+        cmocka_unit_test(paused_is_no_other_call),   cmocka_unit_test(gated_is_no_probe),
         cmocka_unit_test(fresh_messages_probe),      cmocka_unit_test(probes_take_turns),
         cmocka_unit_test(retries_beyond_the_budget), cmocka_unit_test(the_budget_bounds_an_outage),
         cmocka_unit_test(max_retry_duration),

@@ -99,11 +99,45 @@ static void probes_of_other_keys(void **state)
     keyed_bench_done(b, keyed);
 }
 
+/* Repeats without a token, as nothing else is to be called, are one after the other: those that
+ * wait for a key are not all let through meanwhile. */
+static void repeats_of_a_key(void **state)
+{
+    struct limit_keyed *keyed = keyed_new(2);
+    struct bench *b = keyed_bench(keyed);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 2, NULL, 0);
+    (void)pump(b);
+    assert_int_equal(b->started, 2);
+    end(b, 0, ANSWER(500));
+    end(b, 1, ANSWER(500));
+    b->target->budget.balance_ns = 0;
+    b->target->budget.at = b->now;
+    mono_ns from = b->now;
+    while (b->now < from + 5 * S) {
+        mono_ns next = pump(b);
+        b->now = next > b->now ? next : b->now + 1;
+    }
+    assert_int_equal(b->route->lanes.parked_messages, 1);
+    assert_int_equal(b->route->parked, 1);
+    while (b->now < from + 49 * S) { /* a token is there after ten seconds */
+        b->now = pump(b);
+    }
+    assert_int_equal(b->route->parked, 0);
+    b->now = from + 50 * S;
+    (void)pump(b);
+    assert_int_equal(b->started, 4);
+    keyed_bench_done(b, keyed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refund_wakes),
         cmocka_unit_test(probes_of_other_keys),
+        cmocka_unit_test(repeats_of_a_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
