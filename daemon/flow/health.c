@@ -227,15 +227,17 @@ struct message *health_candidate(const struct route *route)
 
 /*
  * What was never called is received for probing where the failures could be the messages' own. A
- * connection that fails says nothing about a message: any that is held will do, but for those
- * whose key has no permit.
+ * connection that fails says nothing about a message: any that is to be called will do, but for
+ * those whose key has no permit.
  */
 uint32_t health_probes_wanted(const struct route *route)
 {
+    const struct breaker *breaker = &route->config.target->breaker;
     uint32_t fresh = 0;
 
-    if (route->config.target->breaker.unreached) {
-        return route->held == route->lanes.parked_messages ? 1 : 0;
+    if (breaker->unreached) {
+        size_t some = route_ready_count(route) + route->lists[MESSAGE_WAITING].count;
+        return some == 0 && !breaker->probing ? 1 : 0;
     }
     LIST_FOR(&route->lists[MESSAGE_READY], node)
     {

@@ -309,6 +309,32 @@ static void gated_is_no_probe(void **state)
     bench_done(b);
 }
 
+/* What is done and cannot be settled yet is nothing to probe with, either. */
+static void done_is_no_probe(void **state)
+{
+    struct bench *b = bench_new(9, true);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 1);
+    (void)next_call(b);
+    end(b, 200, 0, true);
+    (void)pump(b);
+    assert_non_null(b->settling);
+    b->target->breaker.state = BREAKER_HALF_OPEN;
+    b->target->breaker.unreached = true;
+    b->route->receiving = false;
+    b->asked = 0;
+    (void)pump(b);
+    assert_int_equal(b->asked, 1);
+    give(b, 1);
+    b->asked = 0;
+    (void)next_call(b);
+    (void)pump(b);
+    assert_int_equal(b->asked, 0); /* it probes */
+    bench_done(b);
+}
+
 /* Until the breaker opens by answers of 500, with that many messages. */
 static void open_by_answers(struct bench *b, uint32_t messages)
 {
@@ -470,11 +496,17 @@ static void max_retry_duration(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_message_fails),         cmocka_unit_test(all_messages_fail),
-        cmocka_unit_test(messages_that_are_over),    cmocka_unit_test(never_reached),
-        cmocka_unit_test(paused_is_no_other_call),   cmocka_unit_test(gated_is_no_probe),
-        cmocka_unit_test(fresh_messages_probe),      cmocka_unit_test(probes_take_turns),
-        cmocka_unit_test(retries_beyond_the_budget), cmocka_unit_test(the_budget_bounds_an_outage),
+        cmocka_unit_test(one_message_fails),
+        cmocka_unit_test(all_messages_fail),
+        cmocka_unit_test(messages_that_are_over),
+        cmocka_unit_test(never_reached),
+        cmocka_unit_test(paused_is_no_other_call),
+        cmocka_unit_test(gated_is_no_probe),
+        cmocka_unit_test(done_is_no_probe),
+        cmocka_unit_test(fresh_messages_probe),
+        cmocka_unit_test(probes_take_turns),
+        cmocka_unit_test(retries_beyond_the_budget),
+        cmocka_unit_test(the_budget_bounds_an_outage),
         cmocka_unit_test(max_retry_duration),
     };
 
