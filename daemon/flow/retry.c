@@ -76,9 +76,9 @@ static bool fails_unbroken(const struct target *target)
 
 /*
  * Without a token goes, when there is no other call to make, the first that could be called now:
- * others whose key has no permit would not be the next call, and all of them would go. While the
- * breaker is not closed it is the tighter bound, and each route needs one message to probe with:
- * what another one has may wait for something of its own.
+ * others, paused or with a key that has no permit, would not be the next call, and all of them
+ * would go. While the breaker is not closed it is the tighter bound, and each route needs one
+ * message to probe with: what another one has may wait for something of its own.
  */
 static struct message *first_for_free(const struct target *target)
 {
@@ -90,7 +90,9 @@ static struct message *first_for_free(const struct target *target)
     LIST_FOR(&target->parked, node)
     {
         struct message *message = LIST_ENTRY(node, struct message, parked);
-        if (!lane_is_parked(message) && (closed || route_ready_count(message->route) == 0)) {
+        const struct route *route = message->route;
+        if (!lane_is_parked(message) && !route->paused &&
+            (closed || route_ready_count(route) == 0)) {
             return message;
         }
     }

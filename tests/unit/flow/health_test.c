@@ -286,6 +286,29 @@ static void paused_is_no_other_call(void **state)
     bench_done(b);
 }
 
+/* Nor do retries of a paused route go without a token, all of them, while they cannot be called. */
+static void paused_retries_stay(void **state)
+{
+    struct bench *b = bench_new(9, true);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 2);
+    b->target->budget.balance_ns = 0;
+    (void)next_call(b);
+    end(b, 500, 0, true);
+    (void)next_call(b);
+    end(b, 500, 0, true);
+    flow_route_pause(b->route, true);
+    for (mono_ns until = b->now + 3 * S; b->now < until; b->now += S) {
+        (void)pump(b);
+    }
+    assert_int_equal(b->route->parked, 2);
+    flow_route_pause(b->route, false);
+    (void)next_call(b);
+    bench_done(b);
+}
+
 /* A message that a pause of its own route holds up is nothing to probe with. */
 static void gated_is_no_probe(void **state)
 {
@@ -496,17 +519,12 @@ static void max_retry_duration(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_message_fails),
-        cmocka_unit_test(all_messages_fail),
-        cmocka_unit_test(messages_that_are_over),
-        cmocka_unit_test(never_reached),
-        cmocka_unit_test(paused_is_no_other_call),
-        cmocka_unit_test(gated_is_no_probe),
-        cmocka_unit_test(done_is_no_probe),
-        cmocka_unit_test(fresh_messages_probe),
-        cmocka_unit_test(probes_take_turns),
-        cmocka_unit_test(retries_beyond_the_budget),
-        cmocka_unit_test(the_budget_bounds_an_outage),
+        cmocka_unit_test(one_message_fails),         cmocka_unit_test(all_messages_fail),
+        cmocka_unit_test(messages_that_are_over),    cmocka_unit_test(never_reached),
+        cmocka_unit_test(paused_is_no_other_call),   cmocka_unit_test(paused_retries_stay),
+        cmocka_unit_test(gated_is_no_probe),         cmocka_unit_test(done_is_no_probe),
+        cmocka_unit_test(fresh_messages_probe),      cmocka_unit_test(probes_take_turns),
+        cmocka_unit_test(retries_beyond_the_budget), cmocka_unit_test(the_budget_bounds_an_outage),
         cmocka_unit_test(max_retry_duration),
     };
 
