@@ -146,11 +146,17 @@ static void tenant_leave(struct route *route, struct tenant *tenant)
     }
 }
 
-static void lane_free(struct lane *lane)
+static void lane_drop_keys(struct lane *lane)
 {
     for (uint32_t i = 0; i < LIMIT_SET_MAX; i++) {
         limit_key_unref(lane->keys[i]);
+        lane->keys[i] = NULL;
     }
+}
+
+static void lane_free(struct lane *lane)
+{
+    lane_drop_keys(lane);
     free((char *)(uintptr_t)lane->id.ptr);
     free(lane);
 }
@@ -429,6 +435,8 @@ bool lane_admit(struct lane *lane, mono_ns now)
             lane->keys[i] = limit_keyed_get(config->keyed[i], id_part(lane->id, i + 1), now, &at);
         }
         if (lane->keys[i] == NULL) {
+            /* All or none: lanes that wait for each other's would do so for ever. */
+            lane_drop_keys(lane);
             at = mono_max(mono_min(at, mono_add(now, KEYS_FULL_NS)), now + 1);
             lane_park(lane, LIMIT_REASON_KEYS_FULL, NULL, at);
             return false;

@@ -132,12 +132,46 @@ static void repeats_of_a_key(void **state)
     keyed_bench_done(b, keyed);
 }
 
+/* Without a place in one table, a place in another is not held for nothing. */
+static void all_keys_or_none(void **state)
+{
+    const struct limit_config config = {
+        .requests = 1, .per_ns = S, .max_flight_ns = S, .pace = false};
+    struct limit_keyed *keyed[2] = {NULL, NULL};
+    struct route_config route = ordinary();
+    mono_ns at;
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(limit_keyed_new(&config, 1, 0, &keyed[i]), 0);
+        route.keyed[route.keyed_count++] = keyed[i];
+    }
+    struct bench *b = bench_new(route, false);
+    struct limit_key *full = limit_keyed_get(keyed[1], STR("another"), b->now, &at);
+    assert_non_null(full);
+    (void)pump(b);
+    give(b, 1, NULL, 0);
+    (void)pump(b);
+    assert_int_equal(stats(b).blocked_by, LIMIT_REASON_KEYS_FULL);
+    struct limit_key *other = limit_keyed_get(keyed[0], STR("another"), b->now, &at);
+    assert_non_null(other);
+    limit_key_unref(other);
+    limit_key_unref(full);
+    b->now = pump(b);
+    (void)pump(b);
+    assert_int_equal(b->started, 1);
+    bench_done(b);
+    limit_keyed_free(keyed[0]);
+    limit_keyed_free(keyed[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refund_wakes),
         cmocka_unit_test(probes_of_other_keys),
         cmocka_unit_test(repeats_of_a_key),
+        cmocka_unit_test(all_keys_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
