@@ -62,6 +62,12 @@ static bool is_unreached(const struct attempt_result *result)
                                 result->error == ERR_TLS || result->error == ERR_TIMEOUT);
 }
 
+/* No memory, no socket, shutting down. */
+static bool is_our_trouble(const struct attempt_result *result)
+{
+    return result->error != 0 && !result->written && !is_unreached(result);
+}
+
 static enum breaker_result breaker_result_of(const struct message *message,
                                              const struct attempt_result *result,
                                              enum outcome outcome)
@@ -74,10 +80,10 @@ static enum breaker_result breaker_result_of(const struct message *message,
     if (is_unreached(result)) {
         return BREAKER_NOT_REACHED;
     }
-    if (result->error != 0 && !result->written) {
-        return BREAKER_IGNORED; /* our own trouble: no memory, no socket, shutting down */
+    if (is_our_trouble(result)) {
+        return BREAKER_IGNORED;
     }
-    if (outcome == OUTCOME_THROTTLE) {
+    if (outcome == OUTCOME_THROTTLE && answered) {
         return BREAKER_THROTTLED;
     }
     if (outcome != OUTCOME_RETRY && answered) {
@@ -152,7 +158,9 @@ void health_ended(struct message *message, const struct attempt_result *result,
     enum breaker_result said = breaker_result_of(message, result, outcome);
 
     adapt(message, result, said, now);
-    streak_note(target, message, said, now);
+    if (!is_our_trouble(result)) {
+        streak_note(target, message, said, now);
+    }
     if (said == BREAKER_SUCCEEDED) {
         budget_earn(&target->budget, route_pace(message->route), now);
     }

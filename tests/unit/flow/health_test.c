@@ -309,6 +309,46 @@ static void paused_retries_stay(void **state)
     bench_done(b);
 }
 
+/* No memory, no socket: that says nothing about the target. */
+static void our_own_trouble(void **state)
+{
+    struct bench *b = bench_new(9, true);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 2);
+    for (uint32_t i = 0; i < 2 * FAILING_MIN; i++) {
+        (void)next_call(b);
+        end(b, 0, ERR_NOMEM, false);
+    }
+    assert_int_equal(b->target->failures, 0);
+    assert_false(health_is_failing(b->target));
+    bench_done(b);
+}
+
+/* No answer is none, though a rule has its messages wait as after a throttled one. */
+static void no_answer_by_a_rule(void **state)
+{
+    struct bench *b = bench_new(9, true);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 2);
+    for (uint32_t i = 0; i < BREAKER_CALLS_MIN && b->opened == 0; i++) {
+        (void)next_call(b);
+        b->runs = false;
+        flow_attempt_ended(b->last,
+                           &(struct attempt_result){.error = ERR_TIMEOUT,
+                                                    .written = true,
+                                                    .ended_at = b->now,
+                                                    .rule = 1,
+                                                    .ruled = OUTCOME_THROTTLE},
+                           b->now);
+    }
+    assert_int_equal(b->opened, 1);
+    bench_done(b);
+}
+
 /* A message that a pause of its own route holds up is nothing to probe with. */
 static void gated_is_no_probe(void **state)
 {
@@ -522,6 +562,7 @@ int main(void)
         cmocka_unit_test(one_message_fails),         cmocka_unit_test(all_messages_fail),
         cmocka_unit_test(messages_that_are_over),    cmocka_unit_test(never_reached),
         cmocka_unit_test(paused_is_no_other_call),   cmocka_unit_test(paused_retries_stay),
+        cmocka_unit_test(our_own_trouble),           cmocka_unit_test(no_answer_by_a_rule),
         cmocka_unit_test(gated_is_no_probe),         cmocka_unit_test(done_is_no_probe),
         cmocka_unit_test(fresh_messages_probe),      cmocka_unit_test(probes_take_turns),
         cmocka_unit_test(retries_beyond_the_budget), cmocka_unit_test(the_budget_bounds_an_outage),
