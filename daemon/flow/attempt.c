@@ -48,8 +48,9 @@ void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns n
 bool flow_attempt_called(struct message *message, mono_ns now)
 {
     SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
-    message->attempt_started_at = flow_time(message->route->flow, now);
-    return !message->lease_lost;
+    now = flow_time(message->route->flow, now);
+    message->attempt_started_at = now;
+    return !message->lease_lost && lease_suffices(message, now);
 }
 
 static void permits_give_back(struct message *message, const struct attempt_result *result,

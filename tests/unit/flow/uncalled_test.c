@@ -236,6 +236,19 @@ static void a_probe_that_was_no_call(void **state)
 }
 
 /* Its lease ran out while the call was prepared: another receiver has it. */
+/* What comes before the call took so long that the lease may end during it, or did. */
+static void lease_too_short_for_the_call(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    begin(&b, false, 30 * S);
+    assert_true(flow_attempt_called(b.running, b.now + 20 * S));
+    assert_false(flow_attempt_called(b.running, b.now + 20 * S + 1));
+    assert_false(flow_attempt_called(b.running, b.now + 31 * S)); /* no pump has noticed yet */
+    done(&b);
+}
+
 static void lease_lost_before_the_call(void **state)
 {
     struct bench b;
@@ -263,6 +276,7 @@ int main(void)
         cmocka_unit_test(unknown_is_given_up),
         cmocka_unit_test(broken_calls_at_most_once),
         cmocka_unit_test(a_probe_that_was_no_call),
+        cmocka_unit_test(lease_too_short_for_the_call),
         cmocka_unit_test(lease_lost_before_the_call),
     };
     return cmocka_run_group_tests_name("uncalled", tests, NULL, NULL);
