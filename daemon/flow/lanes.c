@@ -469,6 +469,13 @@ static double lane_pace(const struct lane *lane)
     return pace;
 }
 
+/* At most; where receives count, as long as the queue allows: each one more is for nothing (I5). */
+static mono_ns hidden_until(const struct message *message, mono_ns now)
+{
+    return message->lease_cap != MONO_NEVER ? mono_max(message->lease_cap, now)
+                                            : mono_add(now, HAND_BACK_MAX_NS);
+}
+
 void lane_shed(struct lane *lane, mono_ns now)
 {
     struct lanes *lanes = &lane->route->lanes;
@@ -485,9 +492,9 @@ void lane_shed(struct lane *lane, mono_ns now)
         }
         int64_t step_ns = (int64_t)fmin((double)NS_PER_S / pace, (double)HAND_BACK_MAX_NS);
         mono_ns from = mono_max(lane->handed_back_until, mono_add(now, HORIZON_NS));
-        lane->handed_back_until =
-            mono_min(mono_add(from, step_ns), mono_add(now, HAND_BACK_MAX_NS));
-        settle_begin(message, SETTLE_RELEASE, lane->handed_back_until - now, now);
+        mono_ns until = mono_min(mono_add(from, step_ns), hidden_until(message, now));
+        lane->handed_back_until = mono_max(lane->handed_back_until, until);
+        settle_begin(message, SETTLE_RELEASE, until - now, now);
     }
 }
 

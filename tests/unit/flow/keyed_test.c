@@ -165,13 +165,36 @@ static void all_keys_or_none(void **state)
     limit_keyed_free(keyed[1]);
 }
 
+/* I5: what goes back for its key stays away until its turn, or it would be received for nothing
+ * again and again, until its queue takes it for poison. */
+static void away_until_its_turn(void **state)
+{
+    struct limit_keyed *keyed = keyed_new(1);
+    struct bench *b = keyed_bench(keyed);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 60, NULL, 60 * S);
+    LIST_FOR(&b->route->lists[MESSAGE_READY], node)
+    {
+        LIST_ENTRY(node, struct message, node)->lease_cap = b->now + 1800 * S;
+    }
+    while (b->released_delay_ns == 0 || pump(b) <= b->now) {
+        (void)pump(b);
+    }
+    assert_int_equal(b->started, 1);
+    assert_int_equal(b->settles, 58);
+    assert_int_equal(b->released_delay_ns,
+                     1800 * S); /* not 58 · 50 s: the queue keeps it no longer */
+    keyed_bench_done(b, keyed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refund_wakes),
-        cmocka_unit_test(probes_of_other_keys),
-        cmocka_unit_test(repeats_of_a_key),
-        cmocka_unit_test(all_keys_or_none),
+        cmocka_unit_test(refund_wakes),        cmocka_unit_test(probes_of_other_keys),
+        cmocka_unit_test(repeats_of_a_key),    cmocka_unit_test(all_keys_or_none),
+        cmocka_unit_test(away_until_its_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
