@@ -155,7 +155,6 @@ mono_ns flow_pump(struct flow *flow, uint32_t budget, mono_ns now);
 /* ---- to read ---- */
 struct route_stats {
     uint32_t held[MESSAGE_STATE__COUNT]; /* by state; sum = messages held */
-    uint32_t receives_outstanding;
     bool paused, draining;
     enum limit_reason blocked_by; /* of the first ready message; NONE when nothing waits */
     int64_t throttle_wait_ns[LIMIT_REASON__COUNT];
