@@ -112,12 +112,14 @@ int delivery_limit_change(struct delivery *d, const char *route_name, const char
     config.requests = requests;
     config.per_ns = per_ns;
     error = change_check(d, limit, &config, e);
-    if (error == 0) {
-        error = limit->limit != NULL ? limit_resize(limit->limit, &config, loop_now())
-                                     : limit_keyed_resize(limit->keyed, &config, loop_now());
-    }
     if (error != 0) {
         return error;
+    }
+    error = limit->limit != NULL ? limit_resize(limit->limit, &config, loop_now())
+                                 : limit_keyed_resize(limit->keyed, &config, loop_now());
+    if (error != 0) { /* all else was checked */
+        return error_set(e, error, limit->name, "all its keys may have %u permits, not more",
+                         LIMIT_KEYED_PERMITS_MAX);
     }
     if (limit->limit != NULL) {
         window_peak_init(&limit->peak, requests, per_ns);

@@ -48,8 +48,9 @@ void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns n
 bool flow_attempt_called(struct message *message, mono_ns now)
 {
     SL_ASSERT(message->state == MESSAGE_IN_FLIGHT);
-    message->attempt_started_at = flow_time(message->route->flow, now);
-    return !message->lease_lost;
+    now = flow_time(message->route->flow, now);
+    message->attempt_started_at = now;
+    return !message->lease_lost && lease_suffices(message, now);
 }
 
 static void permits_give_back(struct message *message, const struct attempt_result *result,
@@ -238,8 +239,8 @@ static void end_without_call(struct message *message, const struct attempt_resul
 {
     health_uncalled(message, now);
     message->calls--;
-    if (message->calls == 0 && message->attempts == 0) {
-        message->first_attempt_at = MONO_NEVER;
+    if (message->calls == 0 && message->first_attempt_at >= message->received_at) {
+        message->first_attempt_at = MONO_NEVER; /* no earlier receipt's: this one's */
     }
     if (result->end == ATTEMPT_DONE_BEFORE) {
         settle_begin(message, SETTLE_ACK, 0, now);

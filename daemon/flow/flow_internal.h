@@ -59,7 +59,7 @@ struct target {
     struct list parked; /* WAITING messages of all its routes that the budget holds up */
     /* failures in a row */
     uint32_t failures;
-    const struct message *failed; /* the last one's; only compared, it may be gone */
+    const struct message *failed; /* the last one's; NULL: it is gone */
     bool failed_several;          /* not all of one message */
     mono_ns failing_since;        /* the first of them */
 };
@@ -170,7 +170,7 @@ bool message_expires(const struct message *message, mono_ns by);
 int64_t retry_backoff_ns(const struct retry_config *retry, uint32_t k, struct rng *rng);
 /* Full jitter of a plain doubling from first up to BACKOFF_MAX_NS. */
 int64_t backoff_ns(int64_t first_ns, uint32_t k, struct rng *rng);
-/* Its wait is over: to READY if the budget lets it repeat its call, else parked. */
+/* Its wait is over: to READY, or parked until the budget lets it repeat its call. */
 void retry_due(struct message *message, mono_ns now);
 /* No longer parked. */
 void retry_unpark(struct message *message);
@@ -193,6 +193,8 @@ void health_ended(struct message *message, const struct attempt_result *result,
                   enum outcome outcome, mono_ns now);
 /* It ended without its call: a probe that was none. */
 void health_uncalled(const struct message *message, mono_ns now);
+/* It is about to be freed: no other is taken for it. */
+void health_forget(const struct message *message);
 /* A failure now is the target's, whatever message is called … */
 bool health_is_failing(const struct target *target);
 /* … and, for a while and unless the retry plan is all there is, counts against no message. */

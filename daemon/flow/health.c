@@ -62,6 +62,12 @@ static bool is_unreached(const struct attempt_result *result)
                                 result->error == ERR_TLS || result->error == ERR_TIMEOUT);
 }
 
+/* No memory, no socket, shutting down. */
+static bool is_our_trouble(const struct attempt_result *result)
+{
+    return result->error != 0 && !result->written && !is_unreached(result);
+}
+
 static enum breaker_result breaker_result_of(const struct message *message,
                                              const struct attempt_result *result,
                                              enum outcome outcome)
@@ -74,10 +80,10 @@ static enum breaker_result breaker_result_of(const struct message *message,
     if (is_unreached(result)) {
         return BREAKER_NOT_REACHED;
     }
-    if (result->error != 0 && !result->written) {
-        return BREAKER_IGNORED; /* our own trouble: no memory, no socket, shutting down */
+    if (is_our_trouble(result)) {
+        return BREAKER_IGNORED;
     }
-    if (outcome == OUTCOME_THROTTLE) {
+    if (outcome == OUTCOME_THROTTLE && answered) {
         return BREAKER_THROTTLED;
     }
     if (outcome != OUTCOME_RETRY && answered) {
@@ -152,7 +158,9 @@ void health_ended(struct message *message, const struct attempt_result *result,
     enum breaker_result said = breaker_result_of(message, result, outcome);
 
     adapt(message, result, said, now);
-    streak_note(target, message, said, now);
+    if (!is_our_trouble(result)) {
+        streak_note(target, message, said, now);
+    }
     if (said == BREAKER_SUCCEEDED) {
         budget_earn(&target->budget, route_pace(message->route), now);
     }
@@ -169,6 +177,15 @@ void health_uncalled(const struct message *message, mono_ns now)
     if (breaker_ended(&target->breaker, message->breaker_generation, BREAKER_IGNORED,
                       &target->flow->rng, now)) {
         tell(target);
+    }
+}
+
+void health_forget(const struct message *message)
+{
+    struct target *target = message->route->config.target;
+
+    if (target->failed == message) {
+        target->failed = NULL;
     }
 }
 
@@ -218,18 +235,22 @@ struct message *health_candidate(const struct route *route)
 
 /*
  * What was never called is received for probing where the failures could be the messages' own. A
- * connection that fails says nothing about a message: any that is held will do.
+ * connection that fails says nothing about a message: any that is to be called will do, but for
+ * those whose key has no permit.
  */
 uint32_t health_probes_wanted(const struct route *route)
 {
+    const struct breaker *breaker = &route->config.target->breaker;
     uint32_t fresh = 0;
 
-    if (route->config.target->breaker.unreached) {
-        return route->held == 0 ? 1 : 0;
+    if (breaker->unreached) {
+        size_t some = route_ready_count(route) + route->lists[MESSAGE_WAITING].count;
+        return some == 0 && !breaker->probing ? 1 : 0;
     }
     LIST_FOR(&route->lists[MESSAGE_READY], node)
     {
-        fresh += LIST_ENTRY(node, struct message, node)->calls == 0 ? 1 : 0;
+        const struct message *message = LIST_ENTRY(node, struct message, node);
+        fresh += message->calls == 0 && !lane_is_parked(message) ? 1 : 0;
     }
     return fresh < BREAKER_PROBES ? BREAKER_PROBES - fresh : 0;
 }

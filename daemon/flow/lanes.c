@@ -34,7 +34,7 @@ enum lane_state { LANE_IDLE, LANE_ACTIVE, LANE_PARKED };
 
 struct lane {
     struct heap_node turn; /* lanes.active by round, or lanes.parked by time */
-    struct list_node wait; /* PARKED without a time: in limit_key.waiting */
+    struct list_node wait; /* PARKED for a permit: in limit_key.waiting */
     struct limit_key *waits_for;
     enum lane_state state;
     struct route *route;
@@ -146,11 +146,17 @@ static void tenant_leave(struct route *route, struct tenant *tenant)
     }
 }
 
-static void lane_free(struct lane *lane)
+static void lane_drop_keys(struct lane *lane)
 {
     for (uint32_t i = 0; i < LIMIT_SET_MAX; i++) {
         limit_key_unref(lane->keys[i]);
+        lane->keys[i] = NULL;
     }
+}
+
+static void lane_free(struct lane *lane)
+{
+    lane_drop_keys(lane);
     free((char *)(uintptr_t)lane->id.ptr);
     free(lane);
 }
@@ -408,10 +414,11 @@ static void lane_park(struct lane *lane, enum limit_reason reason, struct limit_
     lane->state = LANE_PARKED;
     lanes->parked_messages += (uint32_t)lane->ready.count;
     lanes->parked_by = reason;
-    if (at == MONO_NEVER) {
+    if (waits_for != NULL) { /* what comes back unused is there before the time */
         lane->waits_for = waits_for;
         list_push(&waits_for->waiting, &lane->wait);
-    } else {
+    }
+    if (at != MONO_NEVER) {
         heap_set(&lanes->parked, &lane->turn, at);
     }
 }
@@ -428,6 +435,8 @@ bool lane_admit(struct lane *lane, mono_ns now)
             lane->keys[i] = limit_keyed_get(config->keyed[i], id_part(lane->id, i + 1), now, &at);
         }
         if (lane->keys[i] == NULL) {
+            /* All or none: lanes that wait for each other's would do so for ever. */
+            lane_drop_keys(lane);
             at = mono_max(mono_min(at, mono_add(now, KEYS_FULL_NS)), now + 1);
             lane_park(lane, LIMIT_REASON_KEYS_FULL, NULL, at);
             return false;
@@ -460,6 +469,13 @@ static double lane_pace(const struct lane *lane)
     return pace;
 }
 
+/* At most; where receives count, as long as the queue allows: each one more is for nothing (I5). */
+static mono_ns hidden_until(const struct message *message, mono_ns now)
+{
+    return message->lease_cap != MONO_NEVER ? mono_max(message->lease_cap, now)
+                                            : mono_add(now, HAND_BACK_MAX_NS);
+}
+
 void lane_shed(struct lane *lane, mono_ns now)
 {
     struct lanes *lanes = &lane->route->lanes;
@@ -476,9 +492,9 @@ void lane_shed(struct lane *lane, mono_ns now)
         }
         int64_t step_ns = (int64_t)fmin((double)NS_PER_S / pace, (double)HAND_BACK_MAX_NS);
         mono_ns from = mono_max(lane->handed_back_until, mono_add(now, HORIZON_NS));
-        lane->handed_back_until =
-            mono_min(mono_add(from, step_ns), mono_add(now, HAND_BACK_MAX_NS));
-        settle_begin(message, SETTLE_RELEASE, lane->handed_back_until - now, now);
+        mono_ns until = mono_min(mono_add(from, step_ns), hidden_until(message, now));
+        lane->handed_back_until = mono_max(lane->handed_back_until, until);
+        settle_begin(message, SETTLE_RELEASE, until - now, now);
     }
 }
 

@@ -157,6 +157,8 @@ void flow_extended(struct message *message, int error, mono_ns lease_until, mono
     message->extension_failed = error != 0;
     if (message->state == MESSAGE_SETTLING) {
         heap_set(&route->deadlines, &message->deadline, now); /* it waited for this answer */
+        lease_schedule(message);
+        lease_put_off(message, now);
         return;
     }
     if (error == ERR_NOT_FOUND && !message->lease_lost) {

@@ -54,13 +54,14 @@ void retry_unpark(struct message *message)
     message->route->parked--;
 }
 
+/* Another call to make; what is paused is none. */
 static bool any_ready(const struct target *target)
 {
     const struct flow *flow = target->flow;
 
     for (uint32_t i = 0; i < flow->route_count; i++) {
         const struct route *route = flow->routes[i];
-        if (route->config.target == target && route_ready_count(route) > 0) {
+        if (route->config.target == target && !route->paused && route_ready_count(route) > 0) {
             return true;
         }
     }
@@ -73,39 +74,66 @@ static bool fails_unbroken(const struct target *target)
     return target->breaker.state == BREAKER_CLOSED && health_is_failing(target);
 }
 
-/* While the breaker is not closed it is the tighter bound, and needs one message to probe with. */
-static bool may_repeat(struct target *target, mono_ns now)
+/*
+ * Without a token goes, when there is no other call to make, the first that could be called now:
+ * others, paused or with a key that has no permit, would not be the next call, and all of them
+ * would go. While the breaker is not closed it is the tighter bound, and each route needs one
+ * message to probe with: what another one has may wait for something of its own.
+ */
+static struct message *first_for_free(const struct target *target)
 {
-    if (target->breaker.state == BREAKER_CLOSED && budget_take(&target->budget, now)) {
-        return true;
+    bool closed = target->breaker.state == BREAKER_CLOSED;
+
+    if (fails_unbroken(target) || (closed && any_ready(target))) {
+        return NULL;
     }
-    return !fails_unbroken(target) && !any_ready(target);
+    LIST_FOR(&target->parked, node)
+    {
+        struct message *message = LIST_ENTRY(node, struct message, parked);
+        const struct route *route = message->route;
+        if (!lane_is_parked(message) && !route->paused &&
+            (closed || route_ready_count(route) == 0)) {
+            return message;
+        }
+    }
+    return NULL;
+}
+
+static struct message *next_to_repeat(struct target *target, mono_ns now)
+{
+    struct list_node *first = list_first(&target->parked);
+
+    if (first == NULL) {
+        return NULL;
+    }
+    if (target->breaker.state == BREAKER_CLOSED && budget_take(&target->budget, now)) {
+        return LIST_ENTRY(first, struct message, parked);
+    }
+    return first_for_free(target);
 }
 
 void retry_due(struct message *message, mono_ns now)
 {
-    struct target *target = message->route->config.target;
-
-    if (!message->repeats || (target->parked.count == 0 && may_repeat(target, now))) {
+    if (!message->repeats) {
         message_make_ready(message, now);
         return;
     }
     route_account(message->route, now);
     message->parked_at = now;
     message->route->parked++;
-    list_push(&target->parked, &message->parked);
+    list_push(&message->route->config.target->parked, &message->parked);
 }
 
 void retries_run(struct target *target, uint32_t *budget, mono_ns now)
 {
-    struct list_node *first;
+    struct message *message;
 
-    while (*budget > 0 && (first = list_first(&target->parked)) != NULL &&
-           may_repeat(target, now)) {
-        struct message *message = LIST_ENTRY(first, struct message, parked);
+    while (*budget > 0 && (message = next_to_repeat(target, now)) != NULL) {
         (*budget)--;
-        message->throttle_wait_ns += now - message->parked_at;
-        message->wait_reason = LIMIT_REASON_RETRY_BUDGET;
+        if (now > message->parked_at) {
+            message->throttle_wait_ns += now - message->parked_at;
+            message->wait_reason = LIMIT_REASON_RETRY_BUDGET;
+        }
         message_make_ready(message, now);
     }
 }
@@ -115,7 +143,7 @@ mono_ns retries_deadline(const struct target *target, mono_ns now)
     if (target->parked.count == 0) {
         return MONO_NEVER;
     }
-    if (!fails_unbroken(target) && !any_ready(target)) {
+    if (first_for_free(target) != NULL) {
         return now; /* what was there to call has started */
     }
     return target->breaker.state == BREAKER_CLOSED ? budget_at(&target->budget) : MONO_NEVER;

@@ -188,7 +188,6 @@ mono_ns flow_route_gated_until(const struct route *route)
 void flow_route_stats(const struct route *route, struct route_stats *ret)
 {
     *ret = (struct route_stats){
-        .receives_outstanding = route->receiving ? 1 : 0,
         .paused = route->paused,
         .draining = route->draining,
         .blocked_by = route->lists[MESSAGE_READY].count > 0 ? route->blocked_by

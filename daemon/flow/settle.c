@@ -66,6 +66,7 @@ static void message_finish(struct message *message, mono_ns now)
     group_leave(message, now);
     message_move(message, MESSAGE_NEW);
     lane_leave(message);
+    health_forget(message);
     message->settled = true;
     route->settled[message->settle]++;
     message_free(message);

@@ -27,16 +27,26 @@ struct str limit_key_bounded(struct str key, char out[LIMIT_KEY_MAX])
     return (struct str){out, LIMIT_KEY_MAX};
 }
 
-int limit_keyed_new(const struct limit_config *config, uint32_t keys_max, mono_ns now,
-                    struct limit_keyed **ret)
+static int check(const struct limit_config *config, uint32_t keys_max)
 {
     int error = limit_config_check(config, NULL);
 
     if (error != 0) {
         return error;
     }
-    if (keys_max == 0 || keys_max > LIMIT_KEYS_MAX) {
-        return ERR_RANGE;
+    uint64_t permits = config->kind == LIMIT_BUCKET ? config->burst : config->requests;
+    bool fits = keys_max >= 1 && keys_max <= LIMIT_KEYS_MAX &&
+                permits * keys_max <= LIMIT_KEYED_PERMITS_MAX;
+    return fits ? 0 : ERR_RANGE;
+}
+
+int limit_keyed_new(const struct limit_config *config, uint32_t keys_max, mono_ns now,
+                    struct limit_keyed **ret)
+{
+    int error = check(config, keys_max);
+
+    if (error != 0) {
+        return error;
     }
     struct limit_keyed *keyed = MEM_NEW(struct limit_keyed);
     keyed->config = *config;
@@ -133,7 +143,7 @@ void limit_key_unref(struct limit_key *entry)
 
 int limit_keyed_resize(struct limit_keyed *keyed, const struct limit_config *config, mono_ns now)
 {
-    int error = config->kind == keyed->config.kind ? limit_config_check(config, NULL) : ERR_INVALID;
+    int error = config->kind == keyed->config.kind ? check(config, keyed->keys_max) : ERR_INVALID;
 
     if (error != 0) {
         return error;

@@ -278,7 +278,6 @@ uint32_t sim_route_add(struct sim *sim, const struct sim_route_config *config)
     route->sim = sim;
     route->config = *config;
     route->config.weight = config->weight > 0 ? config->weight : 1;
-    sim->weighty = sim->weighty || route->config.weight > 1;
     route->queue = sim->queues[config->queue];
     route->target = sim->targets[config->target];
     SL_ASSERT(route->queue->route == NULL);

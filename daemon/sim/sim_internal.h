@@ -143,7 +143,6 @@ struct sim {
     int64_t late_ns;
     struct sim_event turn;
     uint64_t turns;
-    bool weighty; /* light routes may have to wait for heavy ones */
 };
 
 /* When the process sees what happens at that time. */

@@ -120,7 +120,7 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
 /* The last byte of the request was acknowledged at that time (clock read after the ioctl). */
 void flow_attempt_arrived(struct message *message, mono_ns arrived_at, mono_ns now);
 /* Between start and its end: the call that needed a preparation begins only now. False: the lease
- * ran out meanwhile, the message may be another receiver's; end the attempt as postponed. */
+ * ran out meanwhile, or would during the call; end the attempt as postponed. */
 SL_MUST_CHECK bool flow_attempt_called(struct message *message, mono_ns now);
 void flow_attempt_ended(struct message *message, const struct attempt_result *result, mono_ns now);
 /* error 0: settled, the message is freed. ERR_NOT_FOUND: it was no longer ours to settle, freed as
@@ -155,7 +155,6 @@ mono_ns flow_pump(struct flow *flow, uint32_t budget, mono_ns now);
 /* ---- to read ---- */
 struct route_stats {
     uint32_t held[MESSAGE_STATE__COUNT]; /* by state; sum = messages held */
-    uint32_t receives_outstanding;
     bool paused, draining;
     enum limit_reason blocked_by; /* of the first ready message; NONE when nothing waits */
     int64_t throttle_wait_ns[LIMIT_REASON__COUNT];

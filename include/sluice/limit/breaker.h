@@ -82,14 +82,14 @@ struct breaker {
     enum breaker_cause cause; /* of the last opening */
     bool unreached;           /* what failed last never reached the target */
     mono_ns until;            /* OPEN: the end of it */
+    bool probing;             /* HALF_OPEN: a probe is under way */
     mono_ns changed_at;
     uint32_t calls, failures; /* counted at the last opening */
     uint64_t entered[BREAKER_STATE__COUNT];
     /* private */
     uint32_t generation; /* of the state: a result of an older one is old news */
     uint32_t doublings;
-    uint32_t successes; /* HALF_OPEN */
-    bool probing;
+    uint32_t successes;            /* HALF_OPEN */
     mono_ns ramp_until, ramp_next; /* CLOSED */
     struct {
         mono_ns at;

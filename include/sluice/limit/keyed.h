@@ -37,7 +37,7 @@ struct limit_key {
     uint32_t references;
 };
 
-/* Starts cold at now. Errors: as limit_new; ERR_RANGE: keys_max. */
+/* Starts cold at now. Errors: as limit_new; ERR_RANGE: keys_max, or the permits of so many. */
 SL_MUST_CHECK int limit_keyed_new(const struct limit_config *config, uint32_t keys_max, mono_ns now,
                                   struct limit_keyed **ret);
 /* Nobody may refer to an entry any more. */
@@ -50,7 +50,7 @@ struct limit_key *limit_keyed_get(struct limit_keyed *keyed, struct str key, mon
                                   mono_ns *ret_at);
 void limit_key_unref(struct limit_key *entry); /* NULL is fine */
 
-/* New N, W …, for all keys: as limit_resize. */
+/* New N, W …, for all keys: as limit_resize, and ERR_RANGE as above. */
 SL_MUST_CHECK int limit_keyed_resize(struct limit_keyed *keyed, const struct limit_config *config,
                                      mono_ns now);
 const struct limit_config *limit_keyed_config(const struct limit_keyed *keyed);

@@ -213,6 +213,27 @@ static void all_messages_fail(void **state)
     bench_done(b);
 }
 
+/* Each of its messages fails once and is over: they are not one, though the next one may lie where
+ * the last one lay. */
+static void messages_that_are_over(void **state)
+{
+    struct bench *b = bench_new(1, true);
+
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        (void)pump(b);
+        give(b, 1);
+        (void)next_call(b);
+        end(b, 500, 0, true);
+        assert_ptr_equal(b->target->failed, b->last);
+        settled(b);
+        assert_null(b->target->failed);
+    }
+    assert_int_equal(b->target->breaker.failed, 3);
+    assert_true(b->target->failed_several);
+    bench_done(b);
+}
+
 static void never_reached(void **state)
 {
     struct bench *b = bench_new(2, true);
@@ -238,6 +259,142 @@ static void never_reached(void **state)
         end(b, 0, ERR_TIMEOUT, false);
     }
     assert_int_equal(b->opened, 21);
+    bench_done(b);
+}
+
+/* What is paused is no call to make: a retry of another route does not wait for it. */
+static void paused_is_no_other_call(void **state)
+{
+    struct bench *b = bench_new(9, true);
+    struct route_config config = *flow_route_config(b->route);
+
+    (void)state;
+    config.name = "other";
+    struct route *other = flow_route_add(b->flow, &config, b->now);
+    (void)pump(b);
+    give(b, 1);
+    flow_route_pause(b->route, true);
+    struct message *message = flow_message_new(other);
+    message->lease_until = MONO_NEVER;
+    flow_received(other, &message, 1, 0, b->now);
+    assert_ptr_equal(next_call(b), message);
+    b->target->budget.balance_ns = 0;
+    mono_ns failed_at = b->now;
+    end(b, 500, 0, true);
+    assert_ptr_equal(next_call(b), message);
+    assert_true(b->now <= failed_at + S);
+    bench_done(b);
+}
+
+/* Nor do retries of a paused route go without a token, all of them, while they cannot be called. */
+static void paused_retries_stay(void **state)
+{
+    struct bench *b = bench_new(9, true);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 2);
+    b->target->budget.balance_ns = 0;
+    (void)next_call(b);
+    end(b, 500, 0, true);
+    (void)next_call(b);
+    end(b, 500, 0, true);
+    flow_route_pause(b->route, true);
+    for (mono_ns until = b->now + 3 * S; b->now < until; b->now += S) {
+        (void)pump(b);
+    }
+    assert_int_equal(b->route->parked, 2);
+    flow_route_pause(b->route, false);
+    (void)next_call(b);
+    bench_done(b);
+}
+
+/* No memory, no socket: that says nothing about the target. */
+static void our_own_trouble(void **state)
+{
+    struct bench *b = bench_new(9, true);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 2);
+    for (uint32_t i = 0; i < 2 * FAILING_MIN; i++) {
+        (void)next_call(b);
+        end(b, 0, ERR_NOMEM, false);
+    }
+    assert_int_equal(b->target->failures, 0);
+    assert_false(health_is_failing(b->target));
+    bench_done(b);
+}
+
+/* No answer is none, though a rule has its messages wait as after a throttled one. */
+static void no_answer_by_a_rule(void **state)
+{
+    struct bench *b = bench_new(9, true);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 2);
+    for (uint32_t i = 0; i < BREAKER_CALLS_MIN && b->opened == 0; i++) {
+        (void)next_call(b);
+        b->runs = false;
+        flow_attempt_ended(b->last,
+                           &(struct attempt_result){.error = ERR_TIMEOUT,
+                                                    .written = true,
+                                                    .ended_at = b->now,
+                                                    .rule = 1,
+                                                    .ruled = OUTCOME_THROTTLE},
+                           b->now);
+    }
+    assert_int_equal(b->opened, 1);
+    bench_done(b);
+}
+
+/* A message that a pause of its own route holds up is nothing to probe with. */
+static void gated_is_no_probe(void **state)
+{
+    struct bench *b = bench_new(9, true);
+    struct route_config config = *flow_route_config(b->route);
+
+    (void)state;
+    config.name = "other";
+    struct route *other = flow_route_add(b->flow, &config, b->now);
+    (void)pump(b);
+    give(b, 1);
+    b->route->gate_until = b->now + 3600 * S;
+    struct message *message = flow_message_new(other);
+    message->lease_until = MONO_NEVER;
+    flow_received(other, &message, 1, 0, b->now);
+    while (b->opened < 3) {
+        assert_ptr_equal(next_call(b), message);
+        end(b, 0, ERR_CONNECT, false);
+    }
+    assert_true(b->now < b->route->gate_until - 3000 * S);
+    bench_done(b);
+}
+
+/* What is done and cannot be settled yet is nothing to probe with, either. */
+static void done_is_no_probe(void **state)
+{
+    struct bench *b = bench_new(9, true);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 1);
+    (void)next_call(b);
+    end(b, 200, 0, true);
+    (void)pump(b);
+    assert_non_null(b->settling);
+    b->target->breaker.state = BREAKER_HALF_OPEN;
+    b->target->breaker.unreached = true;
+    b->route->receiving = false;
+    b->asked = 0;
+    (void)pump(b);
+    assert_int_equal(b->asked, 1);
+    give(b, 1);
+    b->asked = 0;
+    (void)next_call(b);
+    (void)pump(b);
+    assert_int_equal(b->asked, 0); /* it probes */
     bench_done(b);
 }
 
@@ -402,13 +559,13 @@ static void max_retry_duration(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_message_fails),
-        cmocka_unit_test(all_messages_fail),
-        cmocka_unit_test(never_reached),
-        cmocka_unit_test(fresh_messages_probe),
-        cmocka_unit_test(probes_take_turns),
-        cmocka_unit_test(retries_beyond_the_budget),
-        cmocka_unit_test(the_budget_bounds_an_outage),
+        cmocka_unit_test(one_message_fails),         cmocka_unit_test(all_messages_fail),
+        cmocka_unit_test(messages_that_are_over),    cmocka_unit_test(never_reached),
+        cmocka_unit_test(paused_is_no_other_call),   cmocka_unit_test(paused_retries_stay),
+        cmocka_unit_test(our_own_trouble),           cmocka_unit_test(no_answer_by_a_rule),
+        cmocka_unit_test(gated_is_no_probe),         cmocka_unit_test(done_is_no_probe),
+        cmocka_unit_test(fresh_messages_probe),      cmocka_unit_test(probes_take_turns),
+        cmocka_unit_test(retries_beyond_the_budget), cmocka_unit_test(the_budget_bounds_an_outage),
         cmocka_unit_test(max_retry_duration),
     };
 

@@ -328,6 +328,32 @@ static void extended_while_settling_fails(void **state)
     bench_done(b);
 }
 
+/* The answer to an extension comes late, but it comes: what was done meanwhile stays done. */
+static void extended_late_while_settling(void **state)
+{
+    struct bench *b = bench_new(ordinary(), false);
+
+    (void)state;
+    (void)pump(b);
+    mono_ns received_at = b->now;
+    give(b, 1, NULL, 60 * S);
+    (void)pump(b);
+    b->running[0]->lease_cap = received_at + 90 * S;
+    b->now = received_at + 30 * S;
+    (void)pump(b);
+    assert_int_equal(b->extends, 1);
+    end(b, 0, ANSWER(200));
+    (void)pump(b);
+    assert_int_equal(b->settles, 0); /* it waits for the answer */
+    b->now = received_at + 61 * S;   /* the process stood still */
+    flow_extended(b->extending, 0, received_at + 90 * S, b->now);
+    (void)pump(b);
+    assert_int_equal(b->settles, 1);
+    assert_int_equal(b->how, SETTLE_ACK);
+    flow_settled(b->settling, 0, b->now);
+    bench_done(b);
+}
+
 /* Fails each of count messages for good, in calls of their own, with a success in between: the
  * target as a whole does not fail. */
 static void fail_many(struct bench *b, uint32_t count)
@@ -452,6 +478,7 @@ int main(void)
         cmocka_unit_test(visibility_just_above_the_timeout),
         cmocka_unit_test(settled_before_the_lease_ends),
         cmocka_unit_test(extended_while_settling_fails),
+        cmocka_unit_test(extended_late_while_settling),
         cmocka_unit_test(waits_are_bounded),
         cmocka_unit_test(source_without_room),
         cmocka_unit_test(outage_hands_nothing_back),

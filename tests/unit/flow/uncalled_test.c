@@ -169,6 +169,25 @@ static void postponed_waits_and_counts_nothing(void **state)
     done(&b);
 }
 
+/* When the first attempt was is known of an earlier receipt: that stays so. */
+static void postponed_after_a_restart(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    begin(&b, false, 0);
+    end(&b, (struct attempt_result){.end = ATTEMPT_POSTPONED, .retry_after = b.now + S});
+    assert_true(b.running->first_attempt_at == MONO_NEVER);
+    b.running->received_at = b.now;
+    b.running->first_attempt_at = b.now - 60 * S;
+    b.now += S;
+    pump(&b);
+    assert_int_equal(b.starts, 2);
+    end(&b, (struct attempt_result){.end = ATTEMPT_POSTPONED, .retry_after = b.now + S});
+    assert_true(b.running->first_attempt_at == b.now - 61 * S);
+    done(&b);
+}
+
 static void unknown_is_given_up(void **state)
 {
     struct bench b;
@@ -238,6 +257,19 @@ static void a_probe_that_was_no_call(void **state)
 }
 
 /* Its lease ran out while the call was prepared: another receiver has it. */
+/* What comes before the call took so long that the lease may end during it, or did. */
+static void lease_too_short_for_the_call(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    begin(&b, false, 30 * S);
+    assert_true(flow_attempt_called(b.running, b.now + 20 * S));
+    assert_false(flow_attempt_called(b.running, b.now + 20 * S + 1));
+    assert_false(flow_attempt_called(b.running, b.now + 31 * S)); /* no pump has noticed yet */
+    done(&b);
+}
+
 static void lease_lost_before_the_call(void **state)
 {
     struct bench b;
@@ -262,9 +294,11 @@ int main(void)
         cmocka_unit_test(done_before_is_an_ack_without_a_call),
         cmocka_unit_test(a_known_message_goes_on_waiting_as_long),
         cmocka_unit_test(postponed_waits_and_counts_nothing),
+        cmocka_unit_test(postponed_after_a_restart),
         cmocka_unit_test(unknown_is_given_up),
         cmocka_unit_test(broken_calls_at_most_once),
         cmocka_unit_test(a_probe_that_was_no_call),
+        cmocka_unit_test(lease_too_short_for_the_call),
         cmocka_unit_test(lease_lost_before_the_call),
     };
     return cmocka_run_group_tests_name("uncalled", tests, NULL, NULL);

@@ -57,6 +57,22 @@ static void cold_once(void **state)
     limit_keyed_free(keyed);
 }
 
+/* I8: the table's memory is bounded by its permits, also when they become more. */
+static void permits_of_a_table(void **state)
+{
+    (void)state;
+    struct limit_keyed *keyed = NULL;
+    struct limit_config config = window_of(LIMIT_KEYED_PERMITS_MAX / 100 + 1, S);
+    assert_int_equal(limit_keyed_new(&config, 100, 0, &keyed), ERR_RANGE);
+    config.requests--;
+    assert_int_equal(limit_keyed_new(&config, 100, 0, &keyed), 0);
+    config.requests++;
+    assert_int_equal(limit_keyed_resize(keyed, &config, S), ERR_RANGE);
+    config.requests -= 2;
+    assert_int_equal(limit_keyed_resize(keyed, &config, S), 0);
+    limit_keyed_free(keyed);
+}
+
 static void only_what_is_as_new_makes_room(void **state)
 {
     (void)state;
@@ -259,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_key_on_its_own),
         cmocka_unit_test(cold_once),
+        cmocka_unit_test(permits_of_a_table),
         cmocka_unit_test(only_what_is_as_new_makes_room),
         cmocka_unit_test(lossless),
         cmocka_unit_test(bounded),
