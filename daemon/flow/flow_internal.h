@@ -202,7 +202,7 @@ bool health_excuses(const struct target *target, mono_ns now);
 /* The message the route calls next, NULL when none is ready. */
 struct message *health_candidate(const struct route *route);
 /* How many messages a half-open breaker would like to have to probe with. */
-uint32_t health_probes_wanted(const struct route *route);
+uint32_t health_probes_wanted(const struct route *route, mono_ns now);
 
 /* ---- lease.c ---- */
 void lease_schedule(struct message *message);
@@ -215,6 +215,8 @@ void lease_park(struct message *message, mono_ns now);
 void leases_run(struct route *route, uint32_t *budget, mono_ns now);
 
 /* ---- handback.c ---- */
+/* What is left of its wait, as far as the queue hides a message; 0 when it waits for no time. */
+int64_t wait_left_ns(const struct message *message, mono_ns now);
 /* Back to the queue with the rest of its wait as delay. */
 void hand_back(struct message *message, mono_ns now);
 void waits_run(struct route *route, uint32_t *budget, mono_ns now);
@@ -229,6 +231,8 @@ void settle_run(struct message *message, mono_ns now);
 /* ---- receive.c ---- */
 void end_rate_note(struct end_rate *rate, mono_ns now);
 double end_rate_per_second(const struct end_rate *rate, mono_ns now);
+/* Deadlines of WAITING messages until `until`, counted up to enough. */
+uint32_t waits_until(const struct route *route, mono_ns until, uint32_t enough);
 /* Asks the source when it is time; returns when to look again. */
 mono_ns receive_run(struct route *route, mono_ns now);
 

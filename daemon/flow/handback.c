@@ -7,16 +7,21 @@
  */
 #include "flow_internal.h"
 
-void hand_back(struct message *message, mono_ns now)
+int64_t wait_left_ns(const struct message *message, mono_ns now)
 {
-    int64_t delay_ns =
+    int64_t left_ns =
         message->state == MESSAGE_WAITING ? mono_max(message->deadline.key - now, 0) : 0;
 
     if (message->lease_cap != MONO_NEVER) { /* the queue lets nothing be hidden for longer */
-        delay_ns = mono_min(delay_ns, mono_max(message->lease_cap - now, 0));
+        left_ns = mono_min(left_ns, mono_max(message->lease_cap - now, 0));
     }
+    return left_ns;
+}
+
+void hand_back(struct message *message, mono_ns now)
+{
     message->route->waits_handed_back++;
-    settle_begin(message, SETTLE_RELEASE, delay_ns, now);
+    settle_begin(message, SETTLE_RELEASE, wait_left_ns(message, now), now);
 }
 
 /* Of those that will not be called soon; NULL: there is none. */

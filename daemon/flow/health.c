@@ -238,14 +238,16 @@ struct message *health_candidate(const struct route *route)
  * connection that fails says nothing about a message: any that is to be called will do, but for
  * those whose key has no permit.
  */
-uint32_t health_probes_wanted(const struct route *route)
+uint32_t health_probes_wanted(const struct route *route, mono_ns now)
 {
     const struct breaker *breaker = &route->config.target->breaker;
     uint32_t fresh = 0;
 
     if (breaker->unreached) {
-        size_t some = route_ready_count(route) + route->lists[MESSAGE_WAITING].count;
-        return some == 0 && !breaker->probing ? 1 : 0;
+        /* One that is due in hours probes nothing before. */
+        bool some = route_ready_count(route) > 0 ||
+                    waits_until(route, mono_add(now, breaker->config.max_open_ns), 1) > 0;
+        return !some && !breaker->probing ? 1 : 0;
     }
     LIST_FOR(&route->lists[MESSAGE_READY], node)
     {

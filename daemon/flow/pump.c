@@ -20,7 +20,8 @@ static void deadlines_run(struct route *route, uint32_t *budget, mono_ns now)
     }
 }
 
-/* A draining route hands back what no call runs for. */
+/* A draining route hands back what no call runs for. What waits for its retry goes on waiting in
+ * the queue: a restart is no reason to call an API earlier that failed, or asked for a pause. */
 static void drain_run(struct route *route, uint32_t *budget, mono_ns now)
 {
     static const enum message_state states[] = {MESSAGE_READY, MESSAGE_BUFFERED, MESSAGE_WAITING};
@@ -29,7 +30,8 @@ static void drain_run(struct route *route, uint32_t *budget, mono_ns now)
         struct list_node *node;
         while (*budget > 0 && (node = list_first(&route->lists[states[i]])) != NULL) {
             (*budget)--;
-            settle_begin(LIST_ENTRY(node, struct message, node), SETTLE_RELEASE, 0, now);
+            struct message *message = LIST_ENTRY(node, struct message, node);
+            settle_begin(message, SETTLE_RELEASE, wait_left_ns(message, now), now);
         }
     }
 }

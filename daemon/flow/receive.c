@@ -80,18 +80,23 @@ static uint32_t receive_goal(const struct route *route, mono_ns now)
 
 /* Deadlines of WAITING messages until `until`, counted up to enough: only the part of the heap
  * that lies before it is visited. */
-static uint32_t waiting_until(const struct heap *heap, size_t index, mono_ns until, uint32_t enough)
+static uint32_t waits_from(const struct heap *heap, size_t index, mono_ns until, uint32_t enough)
 {
     if (index >= heap->count || heap->nodes[index]->key > until || enough == 0) {
         return 0;
     }
     const struct message *message = SL_CONTAINER_OF(heap->nodes[index], struct message, deadline);
     uint32_t count = message->state == MESSAGE_WAITING ? 1 : 0;
-    count += waiting_until(heap, 2 * index + 1, until, enough - count);
+    count += waits_from(heap, 2 * index + 1, until, enough - count);
     if (count < enough) {
-        count += waiting_until(heap, 2 * index + 2, until, enough - count);
+        count += waits_from(heap, 2 * index + 2, until, enough - count);
     }
     return count;
+}
+
+uint32_t waits_until(const struct route *route, mono_ns until, uint32_t enough)
+{
+    return waits_from(&route->deadlines, 0, until, enough);
 }
 
 /*
@@ -109,8 +114,7 @@ static uint32_t held_for(const struct route *route, uint32_t goal, mono_ns now)
         return ready;
     }
     if (!health_is_failing(route->config.target)) {
-        waiting =
-            waiting_until(&route->deadlines, 0, mono_add(now, horizon_of(route)), goal - ready);
+        waiting = waits_until(route, mono_add(now, horizon_of(route)), goal - ready);
     }
     return ready + waiting;
 }
@@ -126,7 +130,7 @@ static uint32_t receive_want(const struct route *route, mono_ns now)
         return 0;
     }
     if (target->breaker.state == BREAKER_HALF_OPEN) {
-        return health_probes_wanted(route);
+        return health_probes_wanted(route, now);
     }
     if (have >= goal || target->parked.count >= PARKED_MAX) {
         return 0;

@@ -465,10 +465,32 @@ static void group_goes_back_in_order(void **state)
     bench_done(b);
 }
 
+/* A restart is no reason to call an API earlier that asked for a pause: what waits goes on waiting
+ * in the queue. */
+static void a_drain_keeps_waits(void **state)
+{
+    struct bench *b = bench_new(ordinary(), false);
+    struct attempt_result busy = ANSWER(429);
+
+    (void)state;
+    (void)pump(b);
+    give(b, 1, "", 0);
+    (void)pump(b);
+    busy.retry_after = b->now + 300 * S;
+    end(b, 0, busy);
+    b->now += 100 * S;
+    flow_drain(b->flow, b->now);
+    (void)pump(b);
+    assert_int_equal(b->how, SETTLE_RELEASE);
+    assert_int_equal(b->delay_ns, 200 * S);
+    bench_done(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ready_until_the_cap),
+        cmocka_unit_test(a_drain_keeps_waits),
         cmocka_unit_test(waiting_beyond_the_cap),
         cmocka_unit_test(stale_while_it_waits),
         cmocka_unit_test(stale_in_flight),
