@@ -6,6 +6,7 @@
 #include "sluice/sqs/arn.h"
 #include "sluice/sqs/validate.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #define HORIZON_NS         (2 * NS_PER_S) /* a message is received that long before its call, at most */
@@ -24,10 +25,11 @@ struct advice {
     const struct advice_queue *queue;
     struct buf *report;
     struct error_list *warnings;
-    uint32_t concurrency;  /* of the route */
-    double pace;           /* calls a second that its limits allow; 0: no limit */
-    const char *narrowest; /* the limit that sets the pace */
-    uint32_t sharers;      /* routes on that limit */
+    uint32_t concurrency;               /* of the route */
+    double pace;                        /* calls a second that its limits allow; 0: no limit */
+    const char *narrowest;              /* the limit that sets the pace */
+    uint32_t sharers;                   /* routes on that limit */
+    const struct limit_settings *quota; /* NULL: none; it sets no pace, it ends */
 };
 
 #define WARN(advice, key, ...)                                                                     \
@@ -156,13 +158,17 @@ static uint32_t routes_on(const struct settings *settings, uint32_t limit)
 static void find_pace(struct advice *a)
 {
     const struct route_settings *r = a->route;
+    double quota_pace = 0;
 
     for (uint32_t i = 0; i < r->limits.count; i++) {
         const struct limit_settings *l = &a->settings->limits.items[r->limit_index[i]];
         double pace = (double)l->requests * (double)NS_PER_S / (double)l->per_ns / r->weight;
         /* One that only counts holds nothing up; one by key, as much as there are keys. */
         bool bounds = !l->dry_run && l->key == NULL;
-        if (bounds && (a->narrowest == NULL || pace < a->pace)) {
+        if (l->kind == LIMIT_QUOTA) {
+            a->quota = a->quota == NULL || pace < quota_pace ? l : a->quota;
+            quota_pace = a->quota == l ? pace : quota_pace;
+        } else if (bounds && (a->narrowest == NULL || pace < a->pace)) {
             a->pace = pace;
             a->narrowest = l->name;
             a->sharers = routes_on(a->settings, r->limit_index[i]);
@@ -199,16 +205,37 @@ static void report_pace(const struct advice *a)
     }
 }
 
+static void report_quota(const struct advice *a)
+{
+    if (a->quota != NULL) {
+        buf_addf(a->report, "  quota    %u calls %s (limit %s), then none until the next\n",
+                 a->quota->requests / a->route->weight,
+                 a->quota->per_ns == LIMIT_HOUR_NS ? "an hour" : "a day", a->quota->name);
+    }
+}
+
+/* At the pace, and with the pauses when a quota is used up. */
+static int64_t drain_seconds(const struct advice *a, int64_t backlog)
+{
+    double seconds = a->narrowest != NULL ? (double)backlog / a->pace : 0;
+    if (a->quota != NULL) {
+        double calls = (double)a->quota->requests / a->route->weight;
+        double periods = floor((double)(backlog - 1) / calls);
+        double by_quota = periods * (double)a->quota->per_ns / (double)NS_PER_S;
+        seconds = by_quota > seconds ? by_quota : seconds;
+    }
+    return seconds < 1e12 ? (int64_t)seconds + 1 : INT64_C(1000000000000);
+}
+
 static void advise_backlog(const struct advice *a)
 {
     const struct advice_queue *q = a->queue;
     int64_t backlog = backlog_of(q);
 
-    if (!q->counted || a->narrowest == NULL || backlog == 0) {
+    if (!q->counted || (a->narrowest == NULL && a->quota == NULL) || backlog == 0) {
         return;
     }
-    double seconds = (double)backlog / a->pace;
-    int64_t drain_s = seconds < 1e12 ? (int64_t)seconds + 1 : INT64_C(1000000000000);
+    int64_t drain_s = drain_seconds(a, backlog);
     buf_addf(a->report, "  backlog  %lld messages, at that pace %s", (long long)backlog,
              age(drain_s).text);
     if (q->oldest_age_s >= 0) {
@@ -218,15 +245,14 @@ static void advise_backlog(const struct advice *a)
     buf_adds(a->report, "\n");
     if (drain_s > q->retention_s) {
         WARN(a, "queue",
-             "the backlog of %lld messages takes %s at %.4g a second, and a message is kept for "
+             "the backlog of %lld messages takes %s, and a message is kept for "
              "%s: those at its end expire before their turn; raise the retention or the limit",
-             (long long)backlog, age(drain_s).text, a->pace, age(q->retention_s).text);
+             (long long)backlog, age(drain_s).text, age(q->retention_s).text);
     } else if (q->oldest_age_s >= 0 && drain_s > q->retention_s - q->oldest_age_s) {
         WARN(a, "queue",
-             "the backlog of %lld messages takes %s at %.4g a second, and the oldest is kept for "
+             "the backlog of %lld messages takes %s, and the oldest is kept for "
              "another %s only: messages that are as old expire before their turn",
-             (long long)backlog, age(drain_s).text, a->pace,
-             age(q->retention_s - q->oldest_age_s).text);
+             (long long)backlog, age(drain_s).text, age(q->retention_s - q->oldest_age_s).text);
     }
 }
 
@@ -352,6 +378,7 @@ void advice_route(const struct settings *settings, uint32_t route, const struct 
     buf_addf(report, "route %s: %s -> %s\n", r->name, r->queue, r->target);
     report_queue(&a);
     report_pace(&a);
+    report_quota(&a);
     advise_backlog(&a);
     advise_visibility(&a);
     advise_receives(&a);

@@ -68,6 +68,16 @@ struct str str_trim(struct str s)
     return s;
 }
 
+bool str_is_digits(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9') {
+            return false;
+        }
+    }
+    return s.len > 0;
+}
+
 bool str_next(struct str *rest, char separator, struct str *ret_part)
 {
     if (rest->ptr == NULL) {

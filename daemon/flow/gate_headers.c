@@ -21,20 +21,10 @@ struct reading {
 
 /* ---- values ---- */
 
-static bool is_digits(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
-            return false;
-        }
-    }
-    return text.len > 0;
-}
-
 /* Of any length: beyond what an integer holds it is simply far away. */
 static bool read_count(struct str text, int64_t *ret)
 {
-    if (!is_digits(text)) {
+    if (!str_is_digits(text)) {
         return false;
     }
     if (str_to_i64(text, 0, FAR_MS, ret) != 0) {
@@ -50,7 +40,7 @@ static bool read_seconds(struct str text, int64_t *ret_seconds, int64_t *ret_ms)
     int64_t ms = 0;
 
     if (!str_next(&fraction, '.', &whole) || !read_count(whole, ret_seconds) ||
-        (fraction.ptr != NULL && !is_digits(fraction))) {
+        (fraction.ptr != NULL && !str_is_digits(fraction))) {
         return false;
     }
     for (size_t i = 0; i < 3; i++) {

@@ -232,27 +232,16 @@ static int date_rfc850(struct str value, wall_ms wall_now, wall_ms *ret)
     return error;
 }
 
-/* delta-seconds of any length: beyond what an integer holds it is simply far away. */
-static bool is_all_digits(struct str value)
-{
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.ptr[i] < '0' || value.ptr[i] > '9') {
-            return false;
-        }
-    }
-    return value.len > 0;
-}
-
 int outcome_retry_after(struct str value, wall_ms wall_now, int64_t cap_ns, int64_t *ret_delay_ns)
 {
     wall_ms at = 0;
     int64_t cap_ms = cap_ns / NS_PER_MS, delay_ms;
 
     value = str_trim(value);
-    if (is_all_digits(value)) {
+    if (str_is_digits(value)) {
         int64_t seconds = 0;
         if (str_to_i64(value, 0, INT64_MAX / 1000, &seconds) != 0) {
-            seconds = INT64_MAX / 1000;
+            seconds = INT64_MAX / 1000; /* of any length: it is simply far away */
         }
         delay_ms = seconds * 1000;
     } else if (date_imf(value, &at) == 0 || date_asctime(value, &at) == 0 ||

@@ -238,8 +238,3 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
     route->receive_at =
         mono_add(now, backoff_ns(RECEIVE_BACKOFF_NS, route->receive_failures++, &route->flow->rng));
 }
-
-void flow_source_hint(struct route *route)
-{
-    route->receive_at = 0;
-}

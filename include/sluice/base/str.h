@@ -28,6 +28,7 @@ bool str_starts_with(struct str s, struct str prefix);
 bool str_ends_with(struct str s, struct str suffix);
 int str_compare(struct str a, struct str b); /* byte order, as memcmp */
 struct str str_trim(struct str s);           /* spaces and tabs */
+bool str_is_digits(struct str s);            /* one or more of 0-9 */
 /* Cuts the part before the first separator off *rest; false when *rest is used up (ptr NULL). */
 bool str_next(struct str *rest, char separator, struct str *ret_part);
 /* Decimal integer, the whole of s. ERR_SYNTAX, ERR_RANGE. */

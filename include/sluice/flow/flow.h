@@ -132,9 +132,6 @@ void flow_settled(struct message *message, int error, mono_ns now);
 void flow_extended(struct message *message, int error, mono_ns lease_until, mono_ns now);
 /* The target cannot be called at all now (its name does not resolve) / can again. */
 void flow_target_available(struct target *target, bool available);
-/* The source may have messages now (something was sent): a receive that found nothing need not
- * wait. */
-void flow_source_hint(struct route *route);
 /* The source has no room for the receive it was asked for: what waits longest goes back to it. */
 void flow_source_full(struct route *route);
 

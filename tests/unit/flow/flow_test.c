@@ -481,10 +481,9 @@ static void receive_fails(void **state)
         flow_received(b->route, NULL, 0, ERR_TIMEOUT, b->now);
     }
     assert_true(longest > 10 * S);
-    /* Something was sent: the store works again, why wait. */
-    flow_source_hint(b->route);
-    (void)pump(b);
-    assert_int_equal(b->asks, 1);
+    while (b->asks == 0) {
+        b->now = pump(b);
+    }
     /* Canceled by the daemon itself: no failure. */
     b->asks--;
     flow_received(b->route, NULL, 0, ERR_CANCELED, b->now);

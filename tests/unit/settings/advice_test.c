@@ -31,7 +31,8 @@ static struct bench bench_new(const char *queue, const char *route, const char *
     buf_addf(&text,
              "{\"limits\":{\"c\":{\"requests\":5}, \"m\":{\"requests\":60,\"per\":\"1m\"},"
              "\"dry\":{\"requests\":2,\"dry_run\":true},"
-             "\"tenant\":{\"requests\":1,\"key\":\"message_group_id\"}},"
+             "\"tenant\":{\"requests\":1,\"key\":\"message_group_id\"},"
+             "\"daily\":{\"kind\":\"quota\",\"requests\":2000,\"period\":\"day\"}},"
              "\"targets\":{\"t\":{\"url\":\"http://h/\"%s}},"
              "\"queues\":{\"jobs\":{\"dead_letter\":\"dlq\",\"max_receives\":7,"
              "\"retention\":\"1h\",\"visibility_timeout\":\"45s\"}},"
@@ -111,6 +112,25 @@ static void limits_that_are_not_the_routes_pace(void **state)
     (void)state;
     run(&b);
     assert_report(&b, "at most 5 calls a second (limit c); ");
+    bench_done(&b);
+}
+
+/* A quota sets no pace: it ends, and goes on the next day. */
+static void a_quota_has_days(void **state)
+{
+    struct bench b = bench_new(SQS_URL, ",\"limits\":[\"c\",\"daily\"]", "");
+
+    (void)state;
+    b.queue.visible = 1500;
+    run(&b);
+    assert_report(&b, "at most 5 calls a second (limit c); ");
+    assert_report(&b, "quota    2000 calls a day (limit daily), then none until the next\n");
+    assert_report(&b, "1500 messages, at that pace 5m1s\n");
+    assert_warns(&b, "", NULL);
+    b.queue.visible = 9000;
+    run(&b);
+    assert_report(&b, "9000 messages, at that pace 4d0h\n");
+    assert_warns(&b, "routes.r.queue", "takes 4d0h, and a message is kept for 4d0h");
     bench_done(&b);
 }
 
