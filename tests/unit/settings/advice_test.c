@@ -320,11 +320,12 @@ static void attributes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_route),   cmocka_unit_test(the_narrowest_limit_and_the_weight),
-        cmocka_unit_test(a_shared_limit), cmocka_unit_test(backlog_and_retention),
-        cmocka_unit_test(receives),       cmocka_unit_test(the_retry_plan),
-        cmocka_unit_test(visibility),     cmocka_unit_test(an_embedded_queue_as_declared),
-        cmocka_unit_test(attributes),     cmocka_unit_test(limits_that_are_not_the_routes_pace),
+        cmocka_unit_test(a_good_route),     cmocka_unit_test(the_narrowest_limit_and_the_weight),
+        cmocka_unit_test(a_shared_limit),   cmocka_unit_test(backlog_and_retention),
+        cmocka_unit_test(receives),         cmocka_unit_test(the_retry_plan),
+        cmocka_unit_test(visibility),       cmocka_unit_test(an_embedded_queue_as_declared),
+        cmocka_unit_test(attributes),       cmocka_unit_test(limits_that_are_not_the_routes_pace),
+        cmocka_unit_test(a_quota_has_days),
     };
 
     return cmocka_run_group_tests_name("advice", tests, NULL, NULL);
