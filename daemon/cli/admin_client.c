@@ -137,3 +137,11 @@ int admin_client_ask(const struct admin_question *question, struct buf *out)
     }
     return EXIT_CODE_DONE;
 }
+
+long long admin_number(const struct json_value *object, const char *key)
+{
+    int64_t value = 0;
+    const struct json_value *member = json_get(object, key);
+
+    return member != NULL && json_i64(member, &value) == 0 ? (long long)value : 0;
+}

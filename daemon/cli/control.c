@@ -41,18 +41,10 @@ static int ask(const struct options *options, const char *method, const char *pa
 
 /* ---- status ---- */
 
-static long long number(const struct json_value *object, const char *key)
-{
-    int64_t value = 0;
-    const struct json_value *member = json_get(object, key);
-
-    return member != NULL && json_i64(member, &value) == 0 ? (long long)value : 0;
-}
-
 /* "-": the limit has no such number. */
 static const char *number_text(const struct json_value *object, const char *key, char out[24])
 {
-    (void)snprintf(out, 24, "%lld", number(object, key));
+    (void)snprintf(out, 24, "%lld", admin_number(object, key));
     return json_get(object, key) != NULL ? out : "-";
 }
 
@@ -60,7 +52,7 @@ static const char *limit_note(const struct json_value *limit, char out[48])
 {
     bool by_key = json_get(limit, "keys") != NULL;
     bool dry_run = json_bool(json_get(limit, "dry_run"));
-    long long keys = number(limit, "keys");
+    long long keys = admin_number(limit, "keys");
 
     out[0] = '\0';
     if (by_key) {
@@ -81,7 +73,7 @@ static void print_limits(const struct json_value *limits)
         char rate[48];
         double seconds = json_number(json_get(l, "per_seconds"));
         config_duration_text((int64_t)(seconds * 1e9 + 0.5), per, sizeof(per));
-        snprintf(rate, sizeof(rate), "%lld/%s", number(l, "requests"), per);
+        snprintf(rate, sizeof(rate), "%lld/%s", admin_number(l, "requests"), per);
         printf("%-20.*s %-14s %-10.*s %12s %12s%s\n", STR_FMT(json_string(json_get(l, "name"))),
                rate, STR_FMT(json_string(json_get(l, "hold"))),
                number_text(l, "free_permits", free_permits), number_text(l, "window_peak", peak),
@@ -100,9 +92,9 @@ static void print_routes(const struct json_value *routes)
         printf("%-20.*s %-8s %-20.*s %-8lld %8lld %8lld %8lld %8lld %10lld  %.*s\n",
                STR_FMT(json_string(json_get(r, "name"))), state,
                STR_FMT(json_string(json_get(r, "queue"))),
-               number(r, "ready") + number(r, "buffered"), number(r, "waiting"),
-               number(r, "in_flight"), number(r, "settling"), number(r, "started"),
-               number(json_get(r, "settled"), "ack"),
+               admin_number(r, "ready") + admin_number(r, "buffered"), admin_number(r, "waiting"),
+               admin_number(r, "in_flight"), admin_number(r, "settling"),
+               admin_number(r, "started"), admin_number(json_get(r, "settled"), "ack"),
                STR_FMT(json_string(json_get(r, "blocked_by"))));
     }
 }
@@ -115,14 +107,15 @@ static void print_rest(const struct json_value *root)
     for (const struct json_value *t = json_first(json_get(root, "targets")); t != NULL;
          t = json_next(t)) {
         printf("%-20.*s %12lld %12lld %-10.*s %.*s\n", STR_FMT(json_string(json_get(t, "name"))),
-               number(t, "in_flight"), number(t, "concurrency"),
+               admin_number(t, "in_flight"), admin_number(t, "concurrency"),
                STR_FMT(json_string(json_get(t, "breaker"))),
                STR_FMT(json_string(json_get(t, "url"))));
     }
     printf("\n%-20s %12s %12s %12s\n", "QUEUE", "VISIBLE", "IN FLIGHT", "DELAYED");
     for (const struct json_value *q = json_first(queues); q != NULL; q = json_next(q)) {
         printf("%-20.*s %12lld %12lld %12lld\n", STR_FMT(json_string(json_get(q, "name"))),
-               number(q, "visible"), number(q, "in_flight"), number(q, "delayed"));
+               admin_number(q, "visible"), admin_number(q, "in_flight"),
+               admin_number(q, "delayed"));
     }
 }
 

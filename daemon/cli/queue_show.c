@@ -15,14 +15,6 @@ static const char ls_usage[] =
     "All queues, a line each: how many messages are visible, in flight (received or held by a "
     "route) and\ndelayed, the age of the oldest visible one, and the dead-letter queue.\n";
 
-static long long number(const struct json_value *object, const char *key)
-{
-    int64_t value = 0;
-    const struct json_value *member = json_get(object, key);
-
-    return member != NULL && json_i64(member, &value) == 0 ? (long long)value : 0;
-}
-
 static const char *oldest_text(const struct json_value *queue, char *out, size_t size)
 {
     const struct json_value *age = json_get(queue, "oldest_age_seconds");
@@ -46,12 +38,13 @@ static void print_table(const struct json_value *root)
     for (const struct json_value *q = json_first(queues); q != NULL; q = json_next(q)) {
         struct str dead_letter = json_string(json_get(q, "dead_letter"));
         (void)printf("%-*.*s %10lld %10lld %10lld %8s  %.*s\n", width,
-                     STR_FMT(json_string(json_get(q, "name"))), number(q, "visible"),
-                     number(q, "in_flight"), number(q, "delayed"), oldest_text(q, age, sizeof(age)),
+                     STR_FMT(json_string(json_get(q, "name"))), admin_number(q, "visible"),
+                     admin_number(q, "in_flight"), admin_number(q, "delayed"),
+                     oldest_text(q, age, sizeof(age)),
                      STR_FMT(dead_letter.ptr == NULL ? STR("-") : dead_letter));
     }
-    if (number(root, "queue_count") > shown) {
-        (void)printf("… and %lld more\n", number(root, "queue_count") - shown);
+    if (admin_number(root, "queue_count") > shown) {
+        (void)printf("… and %lld more\n", admin_number(root, "queue_count") - shown);
     }
 }
 

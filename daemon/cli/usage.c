@@ -17,22 +17,14 @@ static const char usage[] =
     "quota is used. Calls are counted since the daemon's start, quotas over restarts.\n"
     "Without --data-dir: $STATE_DIRECTORY, else $XDG_STATE_HOME/sluice.\n";
 
-static long long number(const struct json_value *object, const char *key)
-{
-    int64_t value = 0;
-    const struct json_value *member = json_get(object, key);
-
-    return member != NULL && json_i64(member, &value) == 0 ? (long long)value : 0;
-}
-
 static void print_limit(const struct json_value *l)
 {
     const struct str period = json_string(json_get(l, "period"));
-    const long long requests = number(l, "requests");
+    const long long requests = admin_number(l, "requests");
     char rate[48], per[32], used[48] = "-", percent[16] = "-";
 
     if (period.len > 0) {
-        long long n = number(l, "used");
+        long long n = admin_number(l, "used");
         snprintf(rate, sizeof(rate), "%lld/%.*s", requests, STR_FMT(period));
         snprintf(used, sizeof(used), "%lld/%lld", n, requests);
         snprintf(percent, sizeof(percent), "%.1f %%", 100.0 * (double)n / (double)requests);
@@ -44,7 +36,7 @@ static void print_limit(const struct json_value *l)
     const struct str resets = json_string(json_get(l, "resets_at"));
     printf("%-20.*s %-16s %16s %8s %10lld %10lld  %.*s\n",
            STR_FMT(json_string(json_get(l, "name"))), rate, used, percent,
-           number(l, "calls_this_hour"), number(l, "calls_today"),
+           admin_number(l, "calls_this_hour"), admin_number(l, "calls_today"),
            STR_FMT(resets.len > 0 ? resets : STR("-")));
 }
 

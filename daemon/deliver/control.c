@@ -77,14 +77,7 @@ static int change_check(struct delivery *d, const struct delivery_limit *limit,
                          "a quota keeps its period while the daemon runs: give it as %s",
                          limit_config(limit->limit)->per_ns == LIMIT_HOUR_NS ? "N/1h" : "N/24h");
     }
-    if (limit->keyed != NULL && config->kind == LIMIT_WINDOW &&
-        config->requests > LIMIT_KEYED_PERMITS_MAX / limit->keys_max) {
-        return error_set(e, ERR_RANGE, limit->name,
-                         "its keys hold at most %u permits in all, so up to %u for each of %u keys",
-                         LIMIT_KEYED_PERMITS_MAX, LIMIT_KEYED_PERMITS_MAX / limit->keys_max,
-                         limit->keys_max);
-    }
-    if ((limit_outlives_process(config) && !config->dry_run) != config->saved) {
+    if (limit_outlives_process(config) != config->saved) {
         return error_set(e, ERR_RANGE, limit->name,
                          "a limit of more than 60s keeps its state on disk and a shorter one does "
                          "not; to go from one to the other, change the configuration and restart");
@@ -118,8 +111,10 @@ int delivery_limit_change(struct delivery *d, const char *route_name, const char
     error = limit->limit != NULL ? limit_resize(limit->limit, &config, loop_now())
                                  : limit_keyed_resize(limit->keyed, &config, loop_now());
     if (error != 0) { /* all else was checked */
-        return error_set(e, error, limit->name, "all its keys may have %u permits, not more",
-                         LIMIT_KEYED_PERMITS_MAX);
+        return error_set(e, error, limit->name,
+                         "its keys hold at most %u permits in all, so up to %u for each of %u keys",
+                         LIMIT_KEYED_PERMITS_MAX, LIMIT_KEYED_PERMITS_MAX / limit->keys_max,
+                         limit->keys_max);
     }
     if (limit->limit != NULL) {
         window_peak_init(&limit->peak, requests, per_ns);
@@ -146,6 +141,15 @@ const char *delivery_trouble(struct delivery *d)
     return NULL;
 }
 
+void delivery_limit_describe(const struct delivery_limit *limit, struct json_writer *w)
+{
+    const struct limit_config *config = delivery_limit_config(limit);
+
+    json_member_str(w, "name", str_from(limit->name));
+    json_member_i64(w, "requests", config->requests);
+    json_member_double(w, "per_seconds", (double)config->per_ns / (double)NS_PER_S);
+}
+
 static void limits_status(struct delivery *d, struct json_writer *w)
 {
     json_key_write(w, STR("limits"));
@@ -155,9 +159,7 @@ static void limits_status(struct delivery *d, struct json_writer *w)
         struct delivery_limit *limit = LIST_ENTRY(node, struct delivery_limit, node);
         const struct limit_config *config = delivery_limit_config(limit);
         json_object_begin(w);
-        json_member_str(w, "name", str_from(limit->name));
-        json_member_i64(w, "requests", config->requests);
-        json_member_double(w, "per_seconds", (double)config->per_ns / (double)NS_PER_S);
+        delivery_limit_describe(limit, w);
         json_member_str(w, "hold",
                         config->hold == LIMIT_HOLD_ARRIVAL ? STR("arrival") : STR("response"));
         json_member_bool(w, "dry_run", config->dry_run);

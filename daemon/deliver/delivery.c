@@ -255,7 +255,7 @@ int delivery_limit_add(struct delivery *d, const char *name, const struct limit_
     if (error != 0) {
         return error;
     }
-    saved.saved = limit_outlives_process(config) && !config->dry_run;
+    saved.saved = limit_outlives_process(config);
     error = limit_new(&saved, loop_now(), &limit);
     if (error != 0) {
         return error_set(e, error, name, "the limit could not be made: %s", err_text(error));

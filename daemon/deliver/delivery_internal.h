@@ -229,6 +229,8 @@ void instruments_destination(struct delivery_route *route, enum delivery_end end
 const char *instruments_code(int status, int error, char out[16]);
 
 const struct limit_config *delivery_limit_config(const struct delivery_limit *limit);
+/* control.c: its name, requests and per_seconds as members of an open object. */
+void delivery_limit_describe(const struct delivery_limit *limit, struct json_writer *w);
 struct delivery_limit *delivery_limit_find(struct delivery *d, const char *name);
 struct delivery_target *delivery_target_find(struct delivery *d, const char *name);
 struct delivery_route *delivery_route_find(struct delivery *d, const char *name);

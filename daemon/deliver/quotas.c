@@ -503,10 +503,8 @@ void delivery_usage(struct delivery *d, struct json_writer *w)
         struct delivery_limit *limit = LIST_ENTRY(node, struct delivery_limit, node);
         const struct limit_config *config = delivery_limit_config(limit);
         json_object_begin(w);
-        json_member_str(w, "name", str_from(limit->name));
+        delivery_limit_describe(limit, w);
         json_member_str(w, "kind", str_from(kinds[config->kind]));
-        json_member_i64(w, "requests", config->requests);
-        json_member_double(w, "per_seconds", (double)config->per_ns / (double)NS_PER_S);
         if (limit->saved != NULL && config->kind == LIMIT_QUOTA) {
             write_quota(limit->saved, w);
         }

@@ -5,7 +5,7 @@
 #define FAR_MS                 (INT64_MAX / NS_PER_MS)
 
 /* What one family of quota headers said. */
-struct quota {
+struct allowance {
     bool told, contradicted; /* how much is left: once, or differently */
     int64_t remaining;
     int64_t reset_ms; /* 0: not said */
@@ -15,7 +15,7 @@ enum quota_family { FAMILY_RATELIMIT, FAMILY_X_RATELIMIT, FAMILY_X_RATE_LIMIT, F
 
 struct reading {
     wall_ms wall_now;
-    struct quota quotas[FAMILY__COUNT];
+    struct allowance allowances[FAMILY__COUNT];
     int64_t retry_after_ms, amazon_ms, policy_ms;
 };
 
@@ -73,30 +73,33 @@ static int64_t reset_ms(struct str text, wall_ms wall_now)
     return seconds >= EPOCH_SECONDS_MIN ? until_ms(ms, wall_now) : ms;
 }
 
-/* ---- quotas ---- */
+/* ---- allowances ---- */
 
-static void quota_remaining(struct quota *quota, struct str text)
+static void allowance_remaining(struct allowance *allowance, struct str text)
 {
     int64_t remaining;
 
     if (!read_count(str_trim(text), &remaining)) {
         return;
     }
-    quota->contradicted = quota->contradicted || (quota->told && quota->remaining != remaining);
-    quota->told = true;
-    quota->remaining = remaining;
+    allowance->contradicted =
+        allowance->contradicted || (allowance->told && allowance->remaining != remaining);
+    allowance->told = true;
+    allowance->remaining = remaining;
 }
 
-static void quota_reset(struct quota *quota, struct str text, wall_ms wall_now)
+static void allowance_reset(struct allowance *allowance, struct str text, wall_ms wall_now)
 {
     int64_t ms = reset_ms(text, wall_now);
 
-    quota->reset_ms = ms > quota->reset_ms ? ms : quota->reset_ms;
+    allowance->reset_ms = ms > allowance->reset_ms ? ms : allowance->reset_ms;
 }
 
-static int64_t quota_wait_ms(const struct quota *quota)
+static int64_t allowance_wait_ms(const struct allowance *allowance)
 {
-    return quota->told && !quota->contradicted && quota->remaining == 0 ? quota->reset_ms : 0;
+    return allowance->told && !allowance->contradicted && allowance->remaining == 0
+               ? allowance->reset_ms
+               : 0;
 }
 
 /* As str_next, but what stands between quotation marks is one piece (RFC 9651 §3.3.3). */
@@ -123,7 +126,7 @@ static bool next_part(struct str *rest, char separator, struct str *ret)
 /* One policy of the list form: what follows its name. */
 static void read_policy(struct reading *r, struct str parameters)
 {
-    struct quota policy = {0};
+    struct allowance policy = {0};
     struct str parameter;
 
     while (next_part(&parameters, ';', &parameter)) {
@@ -132,18 +135,18 @@ static void read_policy(struct reading *r, struct str parameters)
             continue;
         }
         if (str_equal(str_trim(name), STR("r"))) {
-            quota_remaining(&policy, value);
+            allowance_remaining(&policy, value);
         } else if (str_equal(str_trim(name), STR("t"))) {
-            quota_reset(&policy, value, r->wall_now);
+            allowance_reset(&policy, value, r->wall_now);
         }
     }
-    int64_t ms = quota_wait_ms(&policy);
+    int64_t ms = allowance_wait_ms(&policy);
     r->policy_ms = ms > r->policy_ms ? ms : r->policy_ms;
 }
 
 static void read_ratelimit(struct reading *r, struct str value)
 {
-    struct quota *quota = &r->quotas[FAMILY_RATELIMIT];
+    struct allowance *allowance = &r->allowances[FAMILY_RATELIMIT];
     struct str member;
 
     while (next_part(&value, ',', &member)) {
@@ -161,9 +164,9 @@ static void read_ratelimit(struct reading *r, struct str value)
         if (first.ptr == NULL) { /* a name that is a token: early list forms */
             read_policy(r, parameters);
         } else if (str_equal(name, STR("remaining"))) {
-            quota_remaining(quota, first);
+            allowance_remaining(allowance, first);
         } else if (str_equal(name, STR("reset"))) {
-            quota_reset(quota, first, r->wall_now);
+            allowance_reset(allowance, first, r->wall_now);
         }
     }
 }
@@ -189,7 +192,7 @@ static void read_waits(struct reading *r, const struct outcome_header *header)
     }
 }
 
-static void read_quotas(struct reading *r, const struct outcome_header *header)
+static void read_allowances(struct reading *r, const struct outcome_header *header)
 {
     static const struct str prefixes[] = {
         [FAMILY_RATELIMIT] = {"ratelimit-", 10},
@@ -209,9 +212,9 @@ static void read_quotas(struct reading *r, const struct outcome_header *header)
         }
         struct str rest = {header->name.ptr + len, header->name.len - len};
         if (str_equal_nocase(rest, STR("remaining"))) {
-            quota_remaining(&r->quotas[family], header->value);
+            allowance_remaining(&r->allowances[family], header->value);
         } else if (str_equal_nocase(rest, STR("reset"))) {
-            quota_reset(&r->quotas[family], header->value, r->wall_now);
+            allowance_reset(&r->allowances[family], header->value, r->wall_now);
         }
     }
 }
@@ -241,7 +244,7 @@ struct gate_advice gate_headers_read(const struct outcome_header *headers, uint3
         if (retry_after) {
             read_waits(&r, &headers[i]);
         }
-        read_quotas(&r, &headers[i]);
+        read_allowances(&r, &headers[i]);
     }
     advise(&advice, "Retry-After", r.retry_after_ms, cap_ns);
     advise(&advice, "x-amz-retry-after", r.amazon_ms, cap_ns);
@@ -250,7 +253,7 @@ struct gate_advice gate_headers_read(const struct outcome_header *headers, uint3
     }
     advise(&advice, "RateLimit", r.policy_ms, cap_ns);
     for (int family = 0; family < FAMILY__COUNT; family++) {
-        advise(&advice, names[family], quota_wait_ms(&r.quotas[family]), cap_ns);
+        advise(&advice, names[family], allowance_wait_ms(&r.allowances[family]), cap_ns);
     }
     return advice;
 }

@@ -416,7 +416,8 @@ void limit_quota_periods(struct limit *limit, const struct limit_period periods[
 
 bool limit_outlives_process(const struct limit_config *config)
 {
-    return config->kind == LIMIT_QUOTA || config->per_ns > LIMIT_UNSAVED_MAX_NS;
+    return !config->dry_run &&
+           (config->kind == LIMIT_QUOTA || config->per_ns > LIMIT_UNSAVED_MAX_NS);
 }
 
 void limit_restore(struct limit *limit, uint64_t units, mono_ns at)

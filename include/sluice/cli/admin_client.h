@@ -6,6 +6,7 @@
 
 #include "sluice/base/buf.h"
 #include "sluice/base/err.h"
+#include "sluice/base/json.h"
 
 #define ADMIN_ANSWER_MAX_BYTES ((size_t)16 << 20)
 
@@ -29,5 +30,8 @@ int admin_client_failed(const struct error *e);
 /* The same for a command: prints what went wrong, the daemon's own text if it answered, and returns
  * the exit code. out may hold an answer in any case. */
 int admin_client_ask(const struct admin_question *question, struct buf *out);
+
+/* A whole number of an answer, for printing; 0 where there is none. */
+long long admin_number(const struct json_value *object, const char *key);
 
 #endif

@@ -149,7 +149,8 @@ struct limit_period {
 void limit_quota_periods(struct limit *limit, const struct limit_period periods[2], mono_ns now);
 
 /* ---- saved limits ---- */
-/* Whether a limit of this configuration outlives the process, so that it should be saved. */
+/* Whether a limit of this configuration outlives the process, so that it should be saved. One that
+ * only counts (dry_run) does not: it need not be right after a crash. */
 bool limit_outlives_process(const struct limit_config *config);
 
 struct limit_record {

@@ -2,9 +2,7 @@
  * An answer that came before all of the request was acknowledged: what is left of it may arrive
  * later, so its permit is held as if the call had failed (I1).
  */
-#include "unit/base/unit.h"
-
-#include "flow/flow_internal.h"
+#include "unit/flow/flow_mute.h"
 
 #define MS NS_PER_MS
 #define S  NS_PER_S
@@ -14,13 +12,6 @@ struct bench {
     uint32_t settles;
     enum settle how;
 };
-
-static void on_receive(void *context, struct route *route, uint32_t max)
-{
-    (void)context;
-    (void)route;
-    (void)max;
-}
 
 static void on_start(void *context, struct message *message)
 {
@@ -36,26 +27,14 @@ static void on_settle(void *context, struct message *message, enum settle how, i
     b->how = how;
 }
 
-static void on_extend(void *context, struct message *message)
-{
-    (void)context;
-    (void)message;
-}
-
-static void on_message_done(void *context, struct message *message)
-{
-    (void)context;
-    (void)message;
-}
-
 static void early_answer(void **state)
 {
     static const struct flow_ops ops = {
-        .receive = on_receive,
+        .receive = mute_receive,
         .start = on_start,
         .settle = on_settle,
-        .extend = on_extend,
-        .message_done = on_message_done,
+        .extend = mute_message,
+        .message_done = mute_message,
     };
     const struct target_config target = {.name = "t", .concurrency = 4, .timeout_ns = 10 * S};
     const struct limit_config config = {

@@ -2,9 +2,7 @@
  * An answer that asks for a pause holds up everybody on its limits, whatever it means for its
  * message; and a rule's verdict is acted on.
  */
-#include "unit/base/unit.h"
-
-#include "flow/flow_internal.h"
+#include "unit/flow/flow_mute.h"
 
 #define MS NS_PER_MS
 #define S  NS_PER_S
@@ -18,13 +16,6 @@ struct bench {
     enum settle how;
     mono_ns now;
 };
-
-static void on_receive(void *context, struct route *route, uint32_t max)
-{
-    (void)context;
-    (void)route;
-    (void)max;
-}
 
 static void on_start(void *context, struct message *message)
 {
@@ -41,18 +32,6 @@ static void on_settle(void *context, struct message *message, enum settle how, i
     b->how = how;
 }
 
-static void on_extend(void *context, struct message *message)
-{
-    (void)context;
-    (void)message;
-}
-
-static void on_message_done(void *context, struct message *message)
-{
-    (void)context;
-    (void)message;
-}
-
 static void pump(struct bench *b)
 {
     (void)flow_pump(b->flow, 256, b->now);
@@ -63,11 +42,11 @@ static void pump(struct bench *b)
 static struct bench *bench_new(bool limited)
 {
     static const struct flow_ops ops = {
-        .receive = on_receive,
+        .receive = mute_receive,
         .start = on_start,
         .settle = on_settle,
-        .extend = on_extend,
-        .message_done = on_message_done,
+        .extend = mute_message,
+        .message_done = mute_message,
     };
     const struct target_config target = {.name = "t", .concurrency = 2, .timeout_ns = 10 * S};
     const struct limit_config config = {.requests = 5, .per_ns = S, .max_flight_ns = S};

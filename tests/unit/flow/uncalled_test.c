@@ -2,9 +2,7 @@
  * Attempts that end without a call (the work was done before, may have been, or is under way), and
  * routes on which what may have been done is not done again.
  */
-#include "unit/base/unit.h"
-
-#include "flow/flow_internal.h"
+#include "unit/flow/flow_mute.h"
 
 #define S NS_PER_S
 
@@ -18,13 +16,6 @@ struct bench {
     enum settle how;
     bool done_lost;
 };
-
-static void on_receive(void *context, struct route *route, uint32_t max)
-{
-    (void)context;
-    (void)route;
-    (void)max;
-}
 
 static void on_start(void *context, struct message *message)
 {
@@ -42,12 +33,6 @@ static void on_settle(void *context, struct message *message, enum settle how, i
     b->how = how;
 }
 
-static void on_extend(void *context, struct message *message)
-{
-    (void)context;
-    (void)message;
-}
-
 static void on_message_done(void *context, struct message *message)
 {
     ((struct bench *)context)->done_lost = message->settled && message->settle == SETTLE_LOST;
@@ -62,10 +47,10 @@ static void pump(struct bench *b)
 /* One message, whose attempt has started. */
 static void begin(struct bench *b, bool at_most_once, int64_t visibility_ns)
 {
-    static const struct flow_ops ops = {.receive = on_receive,
+    static const struct flow_ops ops = {.receive = mute_receive,
                                         .start = on_start,
                                         .settle = on_settle,
-                                        .extend = on_extend,
+                                        .extend = mute_message,
                                         .message_done = on_message_done};
     const struct target_config target = {
         .name = "t",
