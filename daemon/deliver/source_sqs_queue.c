@@ -1,0 +1,79 @@
+#include "source_sqs_internal.h"
+
+#include "sluice/base/json.h"
+#include "sluice/runtime/log.h"
+
+#define ATTRIBUTES_PAUSE_MAX_NS (30 * NS_PER_S)
+
+static void ask_attributes(struct sqs_source *self);
+
+static void take_redrive_policy(struct sqs_source *self, struct str policy)
+{
+    struct json json;
+
+    if (json_parse(&json, policy, JSON_STRICT, NULL) != 0) {
+        return;
+    }
+    self->has_dead_letter =
+        sqs_client_url_of_arn(self->client, json_string(json_get(json.root, "deadLetterTargetArn")),
+                              self->dead_letter_url, sizeof(self->dead_letter_url)) == 0;
+    json_done(&json);
+}
+
+static void on_attributes(void *context, const struct sqs_client_answer *answer, mono_ns now)
+{
+    struct sqs_source *self = context;
+    const struct sqs_get_queue_attributes_out *out = answer->output;
+
+    if (answer->error != 0) {
+        if (answer->error != ERR_CANCELED) {
+            LOG_WARNING("the queue's attributes could not be read",
+                        LOG_STR("route", source_sqs_route_name(self)),
+                        LOG_STR("queue", self->queue_url), LOG_ERR("error", answer->error),
+                        LOG_STR("reason", answer->reason));
+            if (!self->stopped) {
+                loop_timer_set(self->loop, &self->attributes_retry,
+                               now + self->attributes_pause_ns);
+            }
+            self->attributes_pause_ns =
+                mono_min(2 * self->attributes_pause_ns, ATTRIBUTES_PAUSE_MAX_NS);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < out->attributes.count; i++) {
+        const struct sqs_pair *pair = &out->attributes.items[i];
+        if (str_equal(pair->name, STR("RedrivePolicy"))) {
+            take_redrive_policy(self, pair->value);
+        } else if (str_equal(pair->name, STR("MessageRetentionPeriod")) &&
+                   str_to_i64(pair->value, 1, INT32_MAX, &self->retention_s) != 0) {
+            self->retention_s = 0;
+        }
+    }
+    source_dead_letter(&self->source, self->has_dead_letter);
+}
+
+static void ask_attributes(struct sqs_source *self)
+{
+    struct sqs_client_call *running;
+    int error = sqs_client_call(self->client, SQS_GET_QUEUE_ATTRIBUTES, &self->attributes_in,
+                                SQS_CALL_TIMEOUT_NS, on_attributes, self, &running);
+
+    SL_ASSERT(error == 0);
+}
+
+static void on_attributes_retry(void *context, mono_ns now)
+{
+    (void)now;
+    ask_attributes(context);
+}
+
+void source_sqs_queue_init(struct sqs_source *self)
+{
+    self->asked_queue_attributes[0] = STR("RedrivePolicy");
+    self->asked_queue_attributes[1] = STR("MessageRetentionPeriod");
+    self->attributes_in.queue_url = str_from(self->queue_url);
+    self->attributes_in.names = (struct sqs_strings){self->asked_queue_attributes, 2, true};
+    self->attributes_pause_ns = NS_PER_S;
+    self->attributes_retry = (struct loop_timer){.callback = on_attributes_retry, .context = self};
+    ask_attributes(self);
+}
