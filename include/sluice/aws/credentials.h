@@ -1,7 +1,7 @@
 /*
- * credentials: the keys that sign calls to AWS, and when they end. A value: never changed once it is
- * made, shared by reference, so that a call under way keeps what it was signed with. Any thread may
- * read; ref and unref on the loop's thread.
+ * credentials: the keys that sign calls to AWS, and when they end. A value: never changed once it
+ * is made, shared by reference, so that a call under way keeps what it was signed with. Any thread
+ * may read; ref and unref on the loop's thread.
  */
 #ifndef SLUICE_AWS_CREDENTIALS_H
 #define SLUICE_AWS_CREDENTIALS_H

@@ -17,7 +17,7 @@ struct provider_wait;
 
 struct provider_config {
     struct loop *loop;
-    struct http_client *http; /* to AWS: STS, SSO; borrowed */
+    struct http_client *http;  /* to AWS: STS, SSO; borrowed */
     struct http_client *local; /* to the container endpoint and instance metadata: no proxy */
     struct aws_overrides overrides;
     /* A role to be assumed on top of what the environment gives (another account's queue). */
@@ -42,7 +42,8 @@ typedef void (*provider_done)(void *context, struct credentials *credentials,
                               const struct error *why, mono_ns now);
 struct provider_wait *provider_wait(struct provider *provider, provider_done done, void *context);
 void provider_wait_cancel(struct provider_wait *wait);
-/* AWS refused these as expired or unknown: they are not used again, if they are the current ones. */
+/* AWS refused these as expired or unknown: they are not used again, if they are the current ones.
+ */
 void provider_refused(struct provider *provider, const struct credentials *credentials);
 
 #endif
