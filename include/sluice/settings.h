@@ -155,6 +155,9 @@ struct settings {
     struct {
         char *region;   /* NULL: from the environment or the queue URL */
         char *endpoint; /* NULL: from the queue URL */
+        char *profile;  /* NULL: as the environment says */
+        bool use_fips, use_dualstack;
+        char *ca_file, *proxy; /* NULL: as the environment says */
     } aws;
     int64_t drain_timeout_ns;
     char *time_zone; /* of quotas */
