@@ -159,8 +159,9 @@ static const struct config_row rows[] = {
      .type = CONFIG_BOOL,
      SETTINGS(aws.use_fips),
      .fallback = "false",
-     .help = "Call the FIPS endpoints of AWS; AWS_USE_FIPS_ENDPOINT and the profile may ask for it, "
-             "too."},
+     .help =
+         "Call the FIPS endpoints of AWS; AWS_USE_FIPS_ENDPOINT and the profile may ask for it, "
+         "too."},
     {.path = "aws.use_dualstack",
      .type = CONFIG_BOOL,
      SETTINGS(aws.use_dualstack),

@@ -102,7 +102,7 @@ static int from_variables(struct finder *f, const struct credential_source **ret
     struct str token = aws_variable(f->env, "AWS_SECURITY_TOKEN");
 
     if (id.ptr == NULL && secret.ptr == NULL) {
-        note(f, "environment", "AWS_ACCESS_KEY_ID is not set");
+        note(f, "environment", "no AWS_ACCESS_KEY_ID");
         return 0;
     }
     if (id.ptr == NULL || secret.ptr == NULL) {
@@ -134,8 +134,8 @@ static int from_file(struct finder *f, struct str profile, enum aws_file file,
     if (id.len == 0) {
         note(f, file == AWS_FILE_CREDENTIALS ? "credentials file" : "config file",
              aws_file_path(f->env, file)[0] == '\0'
-                 ? "HOME is not set"
-                 : text(f, "no aws_access_key_id in %s", said_by_profile(f, file, profile)));
+                 ? "no HOME"
+                 : text(f, "no keys in %s", said_by_profile(f, file, profile)));
         return 0;
     }
     if (secret.len == 0) {
@@ -177,9 +177,7 @@ static int from_web_identity(struct finder *f, struct str profile, bool variable
         web_value(f, profile, variables, "AWS_ROLE_SESSION_NAME", "role_session_name");
 
     if (file.len == 0) {
-        note(f, "web identity",
-             "neither AWS_WEB_IDENTITY_TOKEN_FILE nor the profile's "
-             "web_identity_token_file");
+        note(f, "web identity", "no AWS_WEB_IDENTITY_TOKEN_FILE");
         return 0;
     }
     if (arn.len == 0) {
@@ -266,7 +264,7 @@ static int from_sso(struct finder *f, struct str profile, const struct credentia
 
     if (get(f, profile, "sso_role_name").ptr == NULL &&
         get(f, profile, "sso_account_id").ptr == NULL) {
-        note(f, "SSO", text(f, "profile %.*s has no sso_account_id", STR_FMT(profile)));
+        note(f, "SSO", "not in the profile");
         return 0;
     }
     if (session.len > 0 && !aws_sso_session_exists(f->env, session)) {
@@ -304,7 +302,7 @@ static int from_process(struct finder *f, struct str profile, const struct crede
     struct str command = get(f, profile, "credential_process");
 
     if (command.len == 0) {
-        note(f, "credential_process", text(f, "profile %.*s has none", STR_FMT(profile)));
+        note(f, "credential_process", "not in the profile");
         return 0;
     }
     struct credential_source *source =
@@ -356,9 +354,7 @@ static int from_container(struct finder *f, const struct credential_source **ret
     struct str full = aws_variable(f->env, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
 
     if (relative.ptr == NULL && full.ptr == NULL) {
-        note(f, "container endpoint",
-             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and …_FULL_URI are "
-             "not set");
+        note(f, "container endpoint", "no AWS_CONTAINER_CREDENTIALS_…");
         return 0;
     }
     struct credential_source *source = source_new(f, CREDENTIAL_SOURCE_CONTAINER, "environment");
@@ -413,7 +409,7 @@ static int from_instance(struct finder *f, const struct credential_source **ret)
     int64_t seconds = 1;
 
     if (str_equal_nocase(aws_variable(f->env, "AWS_EC2_METADATA_DISABLED"), STR("true"))) {
-        note(f, "instance metadata", "AWS_EC2_METADATA_DISABLED is true");
+        note(f, "instance metadata", "AWS_EC2_METADATA_DISABLED");
         return 0;
     }
     struct credential_source *source =
@@ -612,7 +608,7 @@ int credential_chain_find(const struct aws_environment *environment, const char 
         if (has_role(&f, profile)) {
             error = from_role(&f, profile, &found);
         } else {
-            note(&f, "role", text(&f, "profile %.*s has no role_arn", STR_FMT(profile)));
+            note(&f, "role", "not in the profile");
         }
     }
     if (error == 0 && found == NULL) {
@@ -655,6 +651,15 @@ int credential_source_role(const struct aws_environment *environment,
     source->role.signs = role->signs;
     *ret = source;
     return place_role(&f, source);
+}
+
+int credential_source_instance(const struct aws_environment *environment, struct arena *arena,
+                               const struct credential_source **ret, struct error *e)
+{
+    struct finder f = {.env = environment, .arena = arena, .e = e};
+
+    *ret = NULL;
+    return from_instance(&f, ret);
 }
 
 void credential_chain_describe(const struct credential_chain *chain, char *out, size_t out_size)

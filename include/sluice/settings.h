@@ -101,6 +101,12 @@ struct destination_settings {
     uint32_t queue_index; /* in queues; SETTINGS_NONE: queue is a URL, or none */
 };
 
+/* Of another account, or a narrower one. */
+struct role_settings {
+    char *arn; /* NULL: none */
+    char *external_id, *session_name;
+};
+
 struct route_settings {
     char *name;
     char *queue; /* name of an embedded queue, or the URL of an SQS queue */
@@ -115,6 +121,7 @@ struct route_settings {
     struct retry_config retry;
     struct idempotency_settings idempotency;
     struct destination_settings on_success, on_failure;
+    struct role_settings assume_role;
     /* resolved */
     uint32_t queue_index; /* in queues; SETTINGS_NONE: queue is a URL */
     uint32_t target_index;

@@ -92,6 +92,10 @@ SL_MUST_CHECK int credential_chain_find(const struct aws_environment *environmen
 SL_MUST_CHECK int credential_source_role(const struct aws_environment *environment,
                                          const struct credential_role *role, struct arena *arena,
                                          const struct credential_source **ret, struct error *e);
+/* The instance metadata service alone; *ret NULL: it is disabled. */
+SL_MUST_CHECK int credential_source_instance(const struct aws_environment *environment,
+                                             struct arena *arena,
+                                             const struct credential_source **ret, struct error *e);
 /* "role", "instance metadata" … */
 const char *credential_source_name(enum credential_source_kind kind);
 /* "environment: AWS_ACCESS_KEY_ID is not set; …": all notes as one line for people. */
