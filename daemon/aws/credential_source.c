@@ -354,7 +354,7 @@ static int from_container(struct finder *f, const struct credential_source **ret
     struct str full = aws_variable(f->env, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
 
     if (relative.ptr == NULL && full.ptr == NULL) {
-        note(f, "container endpoint", "no AWS_CONTAINER_CREDENTIALS_…");
+        note(f, "container endpoint", "no AWS_CONTAINER_CREDENTIALS_FULL_URI");
         return 0;
     }
     struct credential_source *source = source_new(f, CREDENTIAL_SOURCE_CONTAINER, "environment");

@@ -75,15 +75,16 @@ static void test_hangs(void **state)
 {
     struct outcome o;
     atomic_bool cancel = true;
-    pid_t child;
+    int64_t child = 0;
 
     (void)state;
     /* What it started goes with it. */
     run(&o, "sleep 1000 & echo $!; wait", 300 * NS_PER_MS, NULL);
     assert_int_equal(o.error, ERR_TIMEOUT);
-    child = (pid_t)strtol(buf_str(&o.out).ptr, NULL, 10);
-    assert_true(child > 1);
-    for (int i = 0; i < 1000 && kill(child, 0) == 0; i++) {
+    struct str rest = buf_str(&o.out), line;
+    (void)str_next(&rest, '\n', &line);
+    assert_int_equal(str_to_i64(line, 2, INT32_MAX, &child), 0);
+    for (int i = 0; i < 1000 && kill((pid_t)child, 0) == 0; i++) {
         (void)nanosleep(&(struct timespec){0, 10000000}, NULL); /* init reaps it */
     }
     FILE *stat = NULL;
