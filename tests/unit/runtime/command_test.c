@@ -88,12 +88,12 @@ static void test_hangs(void **state)
         (void)nanosleep(&(struct timespec){0, 10000000}, NULL); /* init reaps it */
     }
     FILE *stat = NULL;
-    char path[64], line[64] = "";
+    char path[64], state_line[64] = "";
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)child);
     stat = fopen(path, "re"); /* a zombie where nobody reaps */
     if (stat != NULL) {
-        assert_non_null(fgets(line, sizeof(line), stat));
-        assert_non_null(strchr(line, 'Z'));
+        assert_non_null(fgets(state_line, sizeof(state_line), stat));
+        assert_non_null(strchr(state_line, 'Z'));
         (void)fclose(stat);
     }
     done(&o);
