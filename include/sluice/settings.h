@@ -101,6 +101,12 @@ struct destination_settings {
     uint32_t queue_index; /* in queues; SETTINGS_NONE: queue is a URL, or none */
 };
 
+/* Of another account, or a narrower one. */
+struct role_settings {
+    char *arn; /* NULL: none */
+    char *external_id, *session_name;
+};
+
 struct route_settings {
     char *name;
     char *queue; /* name of an embedded queue, or the URL of an SQS queue */
@@ -115,6 +121,7 @@ struct route_settings {
     struct retry_config retry;
     struct idempotency_settings idempotency;
     struct destination_settings on_success, on_failure;
+    struct role_settings assume_role;
     /* resolved */
     uint32_t queue_index; /* in queues; SETTINGS_NONE: queue is a URL */
     uint32_t target_index;
@@ -155,6 +162,9 @@ struct settings {
     struct {
         char *region;   /* NULL: from the environment or the queue URL */
         char *endpoint; /* NULL: from the queue URL */
+        char *profile;  /* NULL: as the environment says */
+        bool use_fips, use_dualstack;
+        char *ca_file, *proxy; /* NULL: as the environment says */
     } aws;
     int64_t drain_timeout_ns;
     char *time_zone; /* of quotas */

@@ -65,6 +65,11 @@ struct credential_source {
     } instance;
 };
 
+struct credential_role {
+    const char *arn, *external_id, *session_name, *region;
+    const struct credential_source *signs;
+};
+
 /* One provider that had nothing, and why; in the SDKs' order. */
 struct credential_note {
     const char *provider, *why; /* in the arena */
@@ -82,6 +87,17 @@ struct credential_chain {
 SL_MUST_CHECK int credential_chain_find(const struct aws_environment *environment,
                                         const char *region, struct arena *arena,
                                         struct credential_chain *ret, struct error *e);
+/* A role on top of what the chain found (another account's queue): *ret in the arena, signs is
+ * borrowed. external_id, session_name, region: NULL as in a profile. Errors as above. */
+SL_MUST_CHECK int credential_source_role(const struct aws_environment *environment,
+                                         const struct credential_role *role, struct arena *arena,
+                                         const struct credential_source **ret, struct error *e);
+/* The instance metadata service alone; *ret NULL: it is disabled. */
+SL_MUST_CHECK int credential_source_instance(const struct aws_environment *environment,
+                                             struct arena *arena,
+                                             const struct credential_source **ret, struct error *e);
+/* "role", "instance metadata" … */
+const char *credential_source_name(enum credential_source_kind kind);
 /* "environment: AWS_ACCESS_KEY_ID is not set; …": all notes as one line for people. */
 void credential_chain_describe(const struct credential_chain *chain, char *out, size_t out_size);
 
