@@ -61,7 +61,8 @@ static int check_chain(struct app_aws *aws, struct error *e)
     /* The region matters to nobody here: any will do. */
     int error = credential_chain_find(aws->environment, "us-east-1", &arena, &chain, e);
     aws->unconfigured =
-        error == 0 && (chain.source == NULL || chain.source->kind == CREDENTIAL_SOURCE_INSTANCE);
+        error == 0 && (chain.source == NULL || (chain.source->kind == CREDENTIAL_SOURCE_INSTANCE &&
+                                                !chain.source->instance.named));
     if (error == 0 && chain.source == NULL) {
         credential_chain_describe(&chain, tried, sizeof(tried));
         error = error_set(e, ERR_NOT_FOUND, "", "no AWS credentials: %s", tried);

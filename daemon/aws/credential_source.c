@@ -417,6 +417,7 @@ static int from_instance(struct finder *f, const struct credential_source **ret)
     if (source == NULL) {
         return ERR_NOMEM;
     }
+    source->instance.named = endpoint.ptr != NULL;
     if (endpoint.ptr == NULL) {
         endpoint = str_equal_nocase(mode, STR("ipv6")) ? STR(INSTANCE_HOST_V6) : STR(INSTANCE_HOST);
     }

@@ -126,6 +126,9 @@ static void keep(struct provider *p, struct credentials *credentials, bool outli
     int64_t life_ms = credentials->expires_at - aws_now(p);
     int64_t lead_ms = LEAD_MS < life_ms / 4 ? LEAD_MS : life_ms / 4;
 
+    bool nothing_newer =
+        outlives && (life_ms <= 0 || (p->current != NULL && same(p->current, credentials)));
+
     if (p->refused == NULL || !same(p->refused, credentials)) {
         trusted(p, credentials);
     }
@@ -142,8 +145,7 @@ static void keep(struct provider *p, struct credentials *credentials, bool outli
     lead_ms = lead_ms < 0 ? 0 : lead_ms;
     p->renew_at = credentials->expires_at - lead_ms - rng_between(&p->rng, 0, lead_ms / 4);
     p->reserve_ms = life_ms < 4 * RESERVE_MS ? lead_ms : RESERVE_MS;
-    if (outlives && p->renew_at < aws_now(p) + AGAIN_MS) {
-        /* The service has nothing newer: asking at every call would be no use to anybody. */
+    if (nothing_newer) { /* asking at every call would be no use to anybody */
         p->renew_at = aws_now(p) + AGAIN_MS + rng_between(&p->rng, 0, AGAIN_MS);
     }
 }

@@ -60,6 +60,7 @@ struct credential_source {
     } container;
     struct {
         char endpoint[512]; /* http://169.254.169.254 */
+        bool named;         /* somebody said so, and where: it is no guess */
         int64_t timeout_ns;
         int64_t attempts;
     } instance;
