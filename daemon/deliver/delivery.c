@@ -412,6 +412,8 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .retry = config->retry,
         .paused = config->paused,
         .cheap_receives = config->source->ops->cheap_receives,
+        .receive_batch = config->source->ops->receive_batch,
+        .receives_max = config->source->ops->receives_max,
         .at_most_once = config->at_most_once,
         .user = route,
     };

@@ -17,10 +17,9 @@ void source_sqs_memory_unref(struct batch_memory *memory)
     self->held_bytes -= memory->bytes;
     arena_done(&memory->arena);
     free(memory);
-    if (self->wanted > 0) {
-        uint32_t max = self->wanted;
-        self->wanted = 0;
-        source_sqs_receive(&self->source, max);
+    for (uint32_t waiting = self->waiting; waiting > 0; waiting--) {
+        self->waiting--;
+        source_sqs_receive(&self->source, self->wanted);
     }
 }
 

@@ -23,7 +23,8 @@ struct sqs_marks;
 
 struct source_ops {
     const char *kind;    /* "embedded", "sqs" */
-    bool cheap_receives; /* see flow/flow.h */
+    bool cheap_receives; /* this and the next two: see flow/flow.h */
+    uint32_t receive_batch, receives_max;
     void (*receive)(struct source *source, uint32_t max);
     /* Ends an outstanding receive early if that strands no message (embedded), or lets it end
      * (SQS); its completion comes all the same. */
