@@ -351,13 +351,15 @@ static int build_delivery(struct app *app, struct error *e)
     app->client = http_client_new(
         app->loop, &(struct http_client_config){.max_flight_ns = max_flight,
                                                 .user_agent = "sluice/" SLUICE_VERSION});
-    app->delivery = delivery_new(&(struct delivery_parts){.loop = app->loop,
-                                                          .metrics = app->metrics,
-                                                          .client = app->client,
-                                                          .store = app->store,
-                                                          .data_dir = app->data_dir,
-                                                          .unclean_start = app->unclean_start,
-                                                          .seed = seed});
+    app->delivery = delivery_new(
+        &(struct delivery_parts){.loop = app->loop,
+                                 .metrics = app->metrics,
+                                 .client = app->client,
+                                 .store = app->store,
+                                 .data_dir = app->data_dir,
+                                 .cents_per_million = app->settings->aws.cents_per_million,
+                                 .unclean_start = app->unclean_start,
+                                 .seed = seed});
     error = add_limits(app, e);
     for (uint32_t i = 0; i < app->settings->targets.count && error == 0; i++) {
         error = add_target(app, &app->settings->targets.items[i], e);

@@ -185,6 +185,15 @@ static const struct config_row rows[] = {
      .help = "The HTTP proxy towards AWS, http://[user:password@]host:port; HTTPS_PROXY and "
              "NO_PROXY hold when not given. Targets are never called through one.",
      .example = "\"http://proxy.example.com:3128\""},
+    {.path = "aws.cents_per_million_requests",
+     .type = CONFIG_INTEGER,
+     SETTINGS(aws.cents_per_million),
+     .min = 0,
+     .max = 100000,
+     .fallback = "0",
+     .unit = "cents",
+     .help = "What a million requests to SQS cost, for the estimate in status and metrics; 0: 40 "
+             "for standard queues, 50 for FIFO queues."},
     {.path = "drain_timeout",
      .type = CONFIG_DURATION,
      .flags = CONFIG_RELOADABLE,

@@ -27,6 +27,7 @@ struct sqs_client {
     char origin[URL_MAX], url[URL_MAX + 1], host[256], region[64];
     int64_t skew_ms; /* the server's clock minus ours, kept while it matters */
     struct list calls;
+    struct sqs_client_totals totals;
     bool closed; /* freed with its last call */
 };
 
@@ -137,6 +138,11 @@ void sqs_client_free(struct sqs_client *client)
     client_free_if_unused(client);
 }
 
+const struct sqs_client_totals *sqs_client_totals(const struct sqs_client *client)
+{
+    return &client->totals;
+}
+
 int sqs_client_url_of_arn(const struct sqs_client *client, struct str arn, char *out,
                           size_t out_size)
 {
@@ -204,12 +210,24 @@ static bool keys_are_refused(struct sqs_client_call *call, const struct http_res
     return true;
 }
 
+static void count_request(struct sqs_client_call *call, const struct http_result *result)
+{
+    struct sqs_client_totals *totals = &call->client->totals;
+    size_t bytes = call->body.len > result->body.len ? call->body.len : result->body.len;
+
+    if (result->written) {
+        totals->requests[call->action]++;
+        totals->billed += bytes == 0 ? 1 : (bytes + SQS_BILLED_BYTES - 1) / SQS_BILLED_BYTES;
+    }
+}
+
 static void on_http_done(void *context, const struct http_result *result, mono_ns now)
 {
     struct sqs_client_call *call = context;
     bool goes_on = call->done != NULL && call->deadline > now;
 
     call->http = NULL;
+    count_request(call, result);
     if (goes_on && keys_are_refused(call, result)) {
         call_wait(call);
         return;

@@ -212,6 +212,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->store = parts->store;
     d->data_dir = parts->data_dir;
     d->unclean_start = parts->unclean_start;
+    d->cents_per_million = parts->cents_per_million;
     d->flow = flow_new(&ops, d, parts->seed);
     for (size_t i = 0; i < SL_COUNT(d->key_scratch); i++) {
         buf_init(&d->key_scratch[i], KEY_BYTES_MAX);
@@ -541,6 +542,7 @@ void delivery_free(struct delivery *d)
         route->source->ops->free(route->source);
         destination_free(route->destinations[DELIVERY_SUCCESS].destination);
         destination_free(route->destinations[DELIVERY_FAILURE].destination);
+        free(route->cost);
         free(route);
     }
     LIST_FOR(&d->targets, node)

@@ -112,6 +112,7 @@ struct delivery_route {
     struct metric *lease_remaining, *leases_lost, *handed_back;
     struct metric *settled[SETTLE__COUNT], *throttle_wait[LIMIT_REASON__COUNT];
     struct metric *held[MESSAGE_STATE__COUNT], *dead_letters[GIVE_UP__COUNT];
+    struct route_cost *cost; /* cost.h; NULL: nothing is paid for */
 };
 
 struct quota_families {
@@ -164,6 +165,8 @@ struct delivery {
     struct loop_timer deadline;
     struct metrics_collector collector, quota_collector;
     struct delivery_families *families;
+    struct cost_families *cost;
+    uint32_t cents_per_million;
     struct quota_families quota_families;
     void (*drained)(void *context);
     void *drained_context;

@@ -164,6 +164,12 @@ static void sqs_flush(struct source *source)
     source_sqs_flush(&self->visibilities);
 }
 
+static const struct sqs_client_totals *sqs_totals(const struct source *source)
+{
+    /* The source is the first member. */
+    return sqs_client_totals(((const struct sqs_source *)(const void *)source)->client);
+}
+
 static void sqs_stop(struct source *source)
 {
     struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
@@ -209,6 +215,7 @@ struct source *source_sqs_new(struct loop *loop, struct sqs_client *client, stru
         .attributes = sqs_attributes,
         .message_done = sqs_message_done,
         .flush = sqs_flush,
+        .totals = sqs_totals,
         .stop = sqs_stop,
         .free = sqs_free,
     };

@@ -165,6 +165,7 @@ struct settings {
         char *profile;  /* NULL: as the environment says */
         bool use_fips, use_dualstack;
         char *ca_file, *proxy; /* NULL: as the environment says */
+        uint32_t cents_per_million;
     } aws;
     int64_t drain_timeout_ns;
     char *time_zone; /* of quotas */

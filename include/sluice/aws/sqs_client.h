@@ -57,6 +57,14 @@ SL_MUST_CHECK int sqs_client_call(struct sqs_client *client, enum sqs_action act
                                   void *context, struct sqs_client_call **ret);
 /* done comes with ERR_CANCELED. */
 void sqs_client_cancel(struct sqs_client_call *call);
+/* What was asked of SQS since the start: requests that went out, and what they are billed as (each
+ * started 64 KiB of a request or its answer, whichever is more, is one). */
+#define SQS_BILLED_BYTES ((size_t)64 << 10)
+struct sqs_client_totals {
+    uint64_t requests[SQS_ACTION__COUNT];
+    uint64_t billed;
+};
+const struct sqs_client_totals *sqs_client_totals(const struct sqs_client *client);
 /* Calls to another queue of the same server (the dead-letter queue): QueueUrl in the input decides;
  * this is its URL by the ARN. ERR_SYNTAX. */
 SL_MUST_CHECK int sqs_client_url_of_arn(const struct sqs_client *client, struct str arn, char *out,

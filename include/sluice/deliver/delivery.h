@@ -29,6 +29,7 @@ struct delivery_parts {
     struct http_client *client; /* for the targets; borrowed */
     struct store *store;        /* for what is remembered of messages and limits; borrowed */
     const char *data_dir;       /* for the marks of limits; borrowed */
+    uint32_t cents_per_million; /* requests to Amazon SQS; 0: as the kind of queue has it */
     bool unclean_start;
     uint64_t seed;
 };

@@ -19,6 +19,7 @@
 
 struct source;
 struct sqs_attributes;
+struct sqs_client_totals;
 struct sqs_marks;
 
 struct source_ops {
@@ -38,6 +39,8 @@ struct source_ops {
     void (*message_done)(struct source *source, struct message *message);
     /* Sends what is batched now instead of later (drain). */
     void (*flush)(struct source *source);
+    /* What was asked of a service that is paid for by the request; NULL: of none. */
+    const struct sqs_client_totals *(*totals)(const struct source *source);
     /* Before its store or client is closed: nothing more is asked of it. */
     void (*stop)(struct source *source);
     /* No operation is outstanding any more. */
