@@ -228,12 +228,20 @@ static int add_limits(struct app *app, struct error *e)
 static int add_target(struct app *app, const struct target_settings *t, struct error *e)
 {
     struct sqs_pair *headers = MEM_NEW_ARRAY(t->headers.count + 1, struct sqs_pair);
+    struct message_header of_message[MESSAGE_HEADERS_MAX];
     struct outcome_rule *rules = MEM_NEW_ARRAY(t->outcomes.count + 1, struct outcome_rule);
     int error;
 
     for (uint32_t i = 0; i < t->headers.count; i++) {
         headers[i].name = str_from(t->headers.items[i].name);
         headers[i].value = str_from(t->headers.items[i].value);
+    }
+    for (uint32_t i = 0; i < t->message_headers.count; i++) {
+        const struct config_pair *pair = &t->message_headers.items[i];
+        const char *problem; /* the settings were checked */
+        error = message_header_parse(str_from(pair->name), str_from(pair->value), &of_message[i],
+                                     &problem);
+        SL_ASSERT(error == 0);
     }
     for (uint32_t i = 0; i < t->outcomes.count; i++) {
         rules[i] = t->outcomes.items[i].rule;
@@ -250,6 +258,8 @@ static int add_target(struct app *app, const struct target_settings *t, struct e
                                          .adaptive = t->adaptive_concurrency,
                                          .headers = headers,
                                          .header_count = t->headers.count,
+                                         .message_headers = of_message,
+                                         .message_header_count = t->message_headers.count,
                                          .rules = rules,
                                          .rule_count = t->outcomes.count},
         e);
@@ -320,6 +330,7 @@ static int add_route(struct app *app, const struct route_settings *r, struct err
         .tenant = r->parsed_tenant,
         .retry = r->retry,
         .paused = r->paused,
+        .unwraps_sns = r->unwrap == UNWRAP_SNS,
         .idempotency_key = r->idempotency.key != NULL ? &r->idempotency.parsed : NULL,
         .idempotency_expires_ns = r->idempotency.expires_after_ns,
         .at_most_once = r->idempotency.on_unknown == IDEMPOTENCY_DEAD_LETTER,

@@ -2,6 +2,8 @@
 
 #define ROUTE(member) CONFIG_MEMBER(struct route_settings, member)
 
+/* enum route_unwrap */
+static const char *const unwrap_names[] = {"none", "sns", NULL};
 /* enum idempotency_unknown */
 static const char *const unknown_names[] = {"call", "dead_letter", NULL};
 
@@ -106,6 +108,14 @@ static const struct config_row rows[] = {
      .help = "Whose turn it is: the route's tenants are called in turn, as far as their messages "
              "have been received. \"message_group_id\", \"attribute:NAME\" or "
              "\"body:/json/pointer\"; messages without it are one tenant together."},
+    {.path = "routes.*.unwrap",
+     .type = CONFIG_ENUM,
+     ROUTE(unwrap),
+     .names = unwrap_names,
+     .fallback = "\"none\"",
+     .help = "sns: messages that Amazon SNS put into its envelope are called with what was "
+             "published, and its attributes are theirs (SNS.TopicArn, SNS.MessageId and "
+             "SNS.Subject beside them); others are called as they are."},
     {.path = "routes.*.paused",
      .type = CONFIG_BOOL,
      ROUTE(paused),

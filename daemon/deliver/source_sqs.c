@@ -144,6 +144,13 @@ static const struct sqs_attributes *sqs_attributes(const struct message *message
     return &lease->received->attributes;
 }
 
+static struct str sqs_system_attribute(const struct message *message, const char *name)
+{
+    const struct lease *lease = message->source_data;
+
+    return source_sqs_system_attribute(lease->received, name);
+}
+
 static void sqs_message_done(struct source *source, struct message *message)
 {
     struct lease *lease = message->source_data;
@@ -213,6 +220,7 @@ struct source *source_sqs_new(struct loop *loop, struct sqs_client *client, stru
         .settle = sqs_settle,
         .extend = sqs_extend,
         .attributes = sqs_attributes,
+        .system_attribute = sqs_system_attribute,
         .message_done = sqs_message_done,
         .flush = sqs_flush,
         .totals = sqs_totals,

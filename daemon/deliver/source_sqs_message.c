@@ -41,20 +41,6 @@ static int64_t system_number(const struct sqs_message *m, const char *name, int6
                                                                                        : otherwise;
 }
 
-static struct trace_context trace_of(const struct sqs_message *m)
-{
-    struct trace_context trace;
-
-    for (uint32_t i = 0; i < m->attributes.count; i++) {
-        if (str_equal(m->attributes.items[i].name, STR("traceparent")) &&
-            trace_context_parse(m->attributes.items[i].string_value, &trace) == 0) {
-            return trace;
-        }
-    }
-    trace_context_new(&trace);
-    return trace;
-}
-
 /* SQS deletes it then, held or not: in time it can still be copied. */
 static mono_ns expires_at(const struct sqs_source *self, wall_ms sent_at, mono_ns now)
 {
@@ -83,7 +69,8 @@ struct message *source_sqs_message(struct sqs_source *self, struct batch_memory 
     message->tenant = source_sqs_system_attribute(received, "MessageGroupId");
     message->group =
         str_ends_with(str_from(self->queue_url), STR(".fifo")) ? message->tenant : STR_NONE;
-    message->trace = trace_of(received);
+    source_trace(message, &received->attributes,
+                 source_sqs_system_attribute(received, "AWSTraceHeader"));
     message->sent_at = system_number(received, "SentTimestamp", loop_wall());
     message->expires_at = expires_at(self, message->sent_at, now);
     message->receive_count = (uint32_t)system_number(received, "ApproximateReceiveCount", 1);

@@ -19,6 +19,7 @@
 
 struct delivery;
 struct http_client;
+struct message_header;
 struct message_key;
 struct sqs_pair;
 struct store;
@@ -42,6 +43,8 @@ struct delivery_target_config {
     bool adaptive;
     const struct sqs_pair *headers; /* more request headers, copied */
     uint32_t header_count;
+    const struct message_header *message_headers; /* copied */
+    uint32_t message_header_count;
     const struct outcome_rule *rules; /* copied */
     uint32_t rule_count;
 };
@@ -54,6 +57,7 @@ struct delivery_route_config {
     struct message_key tenant;
     struct retry_config retry;
     bool paused;
+    bool unwraps_sns;                            /* the envelope of SNS is taken off */
     bool has_dead_letter;                        /* the queue has a dead-letter queue */
     bool asks_for_dead_letter;                   /* that is not known yet: the source will say */
     struct source *source;                       /* taken */

@@ -35,6 +35,9 @@ struct source_ops {
     void (*extend)(struct source *source, struct message *message);
     /* The message attributes of a message that is held: borrowed from it. */
     const struct sqs_attributes *(*attributes)(const struct message *message);
+    /* A system attribute by the name that SQS has for it, where the message itself does not know
+     * it; STR_NONE: absent. NULL: none is known. */
+    struct str (*system_attribute)(const struct message *message, const char *name);
     /* Frees strings and source_data of a message that the flow lets go. */
     void (*message_done)(struct source *source, struct message *message);
     /* Sends what is batched now instead of later (drain). */
@@ -58,6 +61,10 @@ void source_received(struct source *source, struct message **messages, uint32_t 
 /* Every settle is answered through here, which goes on with the message or tells the flow. error:
  * as of flow_settled. */
 void source_settled(struct message *message, int error, mono_ns now);
+/* The trace that a new message goes on: its attribute traceparent, else AWSTraceHeader (STR_NONE:
+ * none), else a new one. */
+void source_trace(struct message *message, const struct sqs_attributes *attributes,
+                  struct str trace_header);
 /* Whether the queue has a dead-letter queue, once it is known. */
 void source_dead_letter(struct source *source, bool has_dead_letter);
 /* What a dead letter of this message says of itself; valid from its settle to the answer. */
