@@ -184,6 +184,13 @@ static void on_drain(void *context)
     delivery_drain(app->delivery, on_drained, app);
 }
 
+static bool on_deadline(void *context)
+{
+    struct app *app = context;
+
+    return sqs_api_running(app->sqs_api) == 0 && delivery_may_cut_off(app->delivery);
+}
+
 /* ---- building up ---- */
 
 static int open_store(struct app *app, struct error *e)
@@ -517,6 +524,7 @@ static void build_base(struct app *app)
                                    .drain_timeout_ns = app->settings->drain_timeout_ns,
                                    .drain = on_drain,
                                    .close = on_close,
+                                   .may_cut_off = on_deadline,
                                    .context = app});
     app->sdnotify = sdnotify_new(app->loop);
     app->aws = app_aws_new(app->loop, app->settings);

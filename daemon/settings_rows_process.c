@@ -207,7 +207,9 @@ static const struct config_row rows[] = {
      .min = 0,
      .max = HOUR_NS,
      .fallback = "\"25s\"",
-     .help = "How long a stop may take to finish calls and hand the rest back."},
+     .help = "How long a stop may take to finish calls and hand the rest back. With less than 22s "
+             "a long poll of SQS may be cut off, and what it was about to bring waits for its "
+             "visibility timeout."},
     {.path = "time_zone",
      .type = CONFIG_STRING,
      SETTINGS(time_zone),

@@ -213,6 +213,12 @@ void source_dead_letter(struct source *source, bool has_dead_letter)
 
 /* ---- the pump ---- */
 
+/* Nothing is left to do but what receives that are out may bring, which calls nothing. */
+static bool is_idle(struct delivery *d, mono_ns now)
+{
+    return flow_is_empty(d->flow) && d->attempts_running == 0 && quotas_flush(d, now);
+}
+
 static void pump(struct delivery *d, mono_ns now)
 {
     mono_ns next = quotas_tell(d, now);
@@ -225,8 +231,7 @@ static void pump(struct delivery *d, mono_ns now)
     } else {
         loop_timer_set(d->loop, &d->deadline, next);
     }
-    if (d->drained != NULL && flow_is_drained(d->flow) && d->attempts_running == 0 &&
-        quotas_flush(d, now)) {
+    if (d->drained != NULL && is_idle(d, now) && flow_is_drained(d->flow)) {
         void (*drained)(void *context) = d->drained;
         d->drained = NULL;
         drained(d->drained_context);
@@ -544,6 +549,27 @@ void delivery_drain(struct delivery *d, void (*drained)(void *context), void *co
         route->source->ops->cancel_receive(route->source);
         route->source->ops->flush(route->source);
     }
+}
+
+bool delivery_may_cut_off(struct delivery *d)
+{
+    struct route_stats stats;
+
+    if (!is_idle(d, loop_now())) {
+        return false;
+    }
+    LIST_FOR(&d->routes, node)
+    {
+        struct delivery_route *route = LIST_ENTRY(node, struct delivery_route, node);
+        flow_route_stats(route->route, &stats);
+        if (stats.receiving > 0) {
+            LOG_WARNING("a long poll is cut off at the drain's deadline: messages that the queue "
+                        "was handing out just then wait for their visibility timeout; a longer "
+                        "drain_timeout lets it end",
+                        LOG_STR("route", route->name), LOG_STR("queue", route->queue));
+        }
+    }
+    return true;
 }
 
 void delivery_stop(struct delivery *d)

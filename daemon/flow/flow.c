@@ -54,14 +54,24 @@ void flow_drain(struct flow *flow, mono_ns now)
     }
 }
 
-bool flow_is_drained(const struct flow *flow)
+bool flow_is_empty(const struct flow *flow)
 {
     for (uint32_t i = 0; i < flow->route_count; i++) {
-        if (flow->routes[i]->held > 0 || flow->routes[i]->receiving) {
+        if (flow->routes[i]->held > 0) {
             return false;
         }
     }
     return true;
+}
+
+bool flow_is_drained(const struct flow *flow)
+{
+    for (uint32_t i = 0; i < flow->route_count; i++) {
+        if (flow->routes[i]->receiving > 0) {
+            return false;
+        }
+    }
+    return flow_is_empty(flow);
 }
 
 /* ---- invariants ---- */

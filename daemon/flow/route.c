@@ -197,6 +197,7 @@ void flow_route_stats(const struct route *route, struct route_stats *ret)
         .received = route->received,
         .retries = route->retries,
         .leases_lost = route->leases_lost,
+        .receiving = route->receiving,
         .waits_handed_back = route->waits_handed_back,
     };
     for (int state = 0; state < MESSAGE_STATE__COUNT; state++) {

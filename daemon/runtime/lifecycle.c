@@ -56,9 +56,13 @@ static void enter_closing(struct lifecycle *lifecycle)
 static void deadline_passed(void *context, mono_ns now)
 {
     struct lifecycle *lifecycle = context;
+    const struct lifecycle_config *config = &lifecycle->config;
+
     (void)now;
-    LOG_WARNING("the drain's deadline passed: the rest stays as it is");
-    lifecycle->exit_code = EXIT_DEADLINE;
+    if (config->may_cut_off == NULL || !config->may_cut_off(config->context)) {
+        LOG_WARNING("the drain's deadline passed: the rest stays as it is");
+        lifecycle->exit_code = EXIT_DEADLINE;
+    }
     enter_closing(lifecycle);
 }
 

@@ -20,7 +20,7 @@ def resolver():
     return ["unshare", "--mount", "--", "/bin/sh", "-c", f"{mount} && exec \"$@\"", "sh"]
 
 
-def start(url, limit=None, concurrency=4, pause=0, target_timeout="10s", prefix=()):
+def start(url, limit=None, concurrency=4, pause=0, target_timeout="10s", prefix=(), **more):
     server = Daemon({"sqs_api": {"listen": [f"127.0.0.1:{SERVER}"]}, "http": {"listen": ["127.0.0.1:9425"]},
                      "queues": {"jobs": {"dead_letter": "jobs-dlq", "max_receives": 3}}, "log": {"format": "json"}},
                     data_dir="server", sqs_port=SERVER, http_port=9425)
@@ -28,7 +28,7 @@ def start(url, limit=None, concurrency=4, pause=0, target_timeout="10s", prefix=
     daemon = Daemon({"limits": {"l": limit} if limit else {},
                      "targets": {"api": {"url": "http://127.0.0.1:21000/", "concurrency": concurrency, "timeout": target_timeout}},
                      "routes": {"r": {"queue": url, "target": "api", "visibility": "5m", **({"limits": ["l"]} if limit else {})}},
-                     "log": {"format": "json"}}, env=ENVIRONMENT, prefix=prefix)
+                     "log": {"format": "json"}, **more}, env=ENVIRONMENT, prefix=prefix)
     return server, target, daemon
 
 
@@ -88,6 +88,31 @@ def test_sigterm_while_a_poll_is_out():
     assert len(proxy.of("jobs", "ReceiveMessage")) == 1 and proxy.of("jobs", "ChangeMessageVisibilityBatch"), "that poll brought them"
     got = sqs(SERVER, "ReceiveMessage", QueueUrl="jobs", MaxNumberOfMessages=10)["Messages"]
     assert {m["MessageId"] for m in got} <= set(sent) and not target.calls
+
+
+def test_a_drain_shorter_than_a_poll():
+    """A consumer with nothing to do has stopped well when its drain_timeout ends before its long poll: exit 0, and a line says what may be left."""
+    proxy = sqs_proxy.SqsProxy()
+    proxy.max_wait = 20
+    _, _, daemon = start(proxy.url("jobs"), drain_timeout="500ms")
+    poll_is_out(proxy)
+    daemon.kill(signal.SIGTERM)
+    code = daemon.process.wait(timeout=15)
+    assert code == 0, (code, daemon.text()[-600:])
+    assert [x for x in daemon.lines() if x["message"].startswith("a long poll is cut off") and x["route"] == "r"], daemon.text()[-600:]
+    assert proxy.of("jobs", "ReceiveMessage")[0].status is None, "the poll had ended"
+
+
+def test_a_drain_shorter_than_a_call():
+    """A call that runs is no idle poll: it is still exit 4."""
+    proxy = sqs_proxy.SqsProxy()
+    proxy.max_wait = 20
+    _, target, daemon = start(proxy.url("jobs"), pause=30, target_timeout="60s", drain_timeout="500ms")
+    send(1)
+    wait_until(lambda: daemon.metric('sluice_target_in_flight{target="api"}') == 1, 20, "a call runs")
+    daemon.kill(signal.SIGTERM)
+    assert daemon.process.wait(timeout=15) == 4, daemon.text()[-600:]
+    assert not [x for x in daemon.lines() if x["message"].startswith("a long poll is cut off")]
 
 
 def test_sigterm_while_paused():

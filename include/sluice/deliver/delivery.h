@@ -84,6 +84,8 @@ void delivery_start(struct delivery *d);
 /* Stops receiving, finishes calls in flight, settles, hands back the rest; then drained(context),
  * once. */
 void delivery_drain(struct delivery *d, void (*drained)(void *context), void *context);
+/* At the drain's deadline. True: only receives are out, which are idle (each is logged). */
+bool delivery_may_cut_off(struct delivery *d);
 /* After the drain (or at once): closes resolvers, stops the pump. Free after the http client's
  * calls ended. */
 void delivery_stop(struct delivery *d);

@@ -146,7 +146,8 @@ void flow_route_dead_letter(struct route *route, bool has_dead_letter);
 void flow_limits_changed(struct flow *flow);
 /* Stop receiving, hand back everything that is not in flight, let attempts end. */
 void flow_drain(struct flow *flow, mono_ns now);
-bool flow_is_drained(const struct flow *flow); /* holds no message and no receive is outstanding */
+bool flow_is_empty(const struct flow *flow);   /* holds no message */
+bool flow_is_drained(const struct flow *flow); /* nor is a receive outstanding */
 
 /* Decides. Work is bounded by budget (starts + promotions); when it ran out returns now. Returns
  * the next deadline (MONO_NEVER: only an event can change anything). */
@@ -160,6 +161,7 @@ struct route_stats {
     int64_t throttle_wait_ns[LIMIT_REASON__COUNT];
     uint64_t started, received, retries, settled[SETTLE__COUNT], outcomes[OUTCOME__COUNT];
     uint64_t leases_lost; /* noticed by time, by a failed extension, or by a failed settlement */
+    uint32_t receiving;   /* receives outstanding */
     uint64_t waits_handed_back; /* a wait too long for the lease, or too many of them */
 };
 void flow_route_stats(const struct route *route, struct route_stats *ret);

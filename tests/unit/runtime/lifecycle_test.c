@@ -18,6 +18,8 @@ struct program {
     enum lifecycle_state state_at_drain, state_at_close;
     int exit_code;
     int64_t step_ns; /* between signals; 0: 5 ms */
+    bool asks, may_cut_off;
+    uint32_t asked;
 };
 
 static void end(struct program *program)
@@ -53,6 +55,14 @@ static void on_close(void *context)
     end(program);
 }
 
+static bool on_deadline(void *context)
+{
+    struct program *program = context;
+    program->asked++;
+    assert_int_equal(lifecycle_state(program->lifecycle), LIFECYCLE_DRAINING);
+    return program->may_cut_off;
+}
+
 static void on_immediate(void *context)
 {
     struct program *program = context;
@@ -86,6 +96,7 @@ static void run(struct program *program, int64_t drain_timeout_ns)
         .drain_timeout_ns = drain_timeout_ns,
         .drain = on_drain,
         .close = on_close,
+        .may_cut_off = program->asks ? on_deadline : NULL,
         .immediate = on_immediate,
         .context = program,
     });
@@ -119,6 +130,22 @@ static void test_deadline(void **state)
     assert_int_equal(program.drains, 1);
     assert_int_equal(program.closes, 1);
     assert_int_equal(program.exit_code, 4);
+}
+
+/* What is left at the deadline decides whether it was a failure. */
+static void test_deadline_with_little_left(void **state)
+{
+    (void)state;
+    for (int may = 0; may < 2; may++) {
+        struct program program = {.signals = {SIGTERM},
+                                  .drain_takes_ns = 3600 * NS_PER_S,
+                                  .asks = true,
+                                  .may_cut_off = may == 1};
+        run(&program, 20 * NS_PER_MS);
+        assert_int_equal(program.asked, 1);
+        assert_int_equal(program.closes, 1);
+        assert_int_equal(program.exit_code, may == 1 ? 0 : 4);
+    }
 }
 
 static void test_second_signal(void **state)
@@ -214,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_deadline_with_little_left),
         cmocka_unit_test(test_second_signal),
         cmocka_unit_test(test_the_same_signal_twice_at_once),
         cmocka_unit_test(test_ignored_signals),
