@@ -73,6 +73,7 @@ struct sqs_source {
     struct sqs_get_queue_attributes_in attributes_in;
     struct str asked_queue_attributes[4];
     int64_t retention_s; /* 0: not known */
+    bool answered;       /* when it was asked for its attributes */
     struct loop_timer attributes_retry;
     int64_t attributes_pause_ns;
     uint32_t empty_in_a_row; /* receives */

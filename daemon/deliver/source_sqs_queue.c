@@ -83,6 +83,7 @@ static void on_attributes(void *context, const struct sqs_client_answer *answer,
         attributes_failed(self, answer, now);
         return;
     }
+    bool had = self->has_dead_letter;
     self->attributes_pause_ns = NS_PER_S;
     self->has_dead_letter = false;
     for (uint32_t i = 0; i < out->attributes.count; i++) {
@@ -95,7 +96,10 @@ static void on_attributes(void *context, const struct sqs_client_answer *answer,
         }
     }
     look_at_crowd(self, out);
-    source_dead_letter(&self->source, self->has_dead_letter);
+    if (!self->answered || had != self->has_dead_letter) { /* it looks again and again */
+        self->answered = true;
+        source_dead_letter(&self->source, self->has_dead_letter);
+    }
 }
 
 static void ask_attributes(struct sqs_source *self)

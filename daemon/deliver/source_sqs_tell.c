@@ -10,7 +10,7 @@
 /*
  * How long the first of a batch waits for others, which are paid for with it. What waits is at most
  * nine deletions, whatever the pace: so many messages come again after a kill -9. The next of a
- * FIFO group waits for the deletion of the one before it.
+ * FIFO group waits for the deletion of the one before it, so that one waits shortly, or not at all.
  */
 #define DELETE_DELAY_NS (2 * NS_PER_S)
 #define BATCH_DELAY_NS  (200 * NS_PER_MS)
@@ -144,7 +144,8 @@ void source_sqs_tell(struct batcher *batcher, struct lease *lease)
     }
     list_push(&batcher->pending, &lease->node);
     int64_t left_ns = lease->message->lease_until - loop_now();
-    bool at_once = batcher->urgent || left_ns < LEASE_SHORT_NS;
+    bool at_once = batcher->urgent || left_ns < LEASE_SHORT_NS ||
+                   (lease->kind == PENDING_DELETE && flow_settle_is_urgent(lease->message));
     bool can_wait = lease->kind == PENDING_DELETE && lease->message->group.ptr == NULL &&
                     left_ns >= LEASE_SHORT_NS + DELETE_DELAY_NS;
     int64_t delay_ns = at_once ? AT_ONCE_NS : can_wait ? DELETE_DELAY_NS : BATCH_DELAY_NS;

@@ -56,6 +56,14 @@ static void settle_newer_receipt(struct message *message, mono_ns now)
     }
 }
 
+bool flow_settle_is_urgent(const struct message *message)
+{
+    const struct group *group = message->group_state;
+
+    return group != NULL && group->active == message &&
+           (group->waiting.count > 0 || route_ready_count(message->route) == 0);
+}
+
 static void message_finish(struct message *message, mono_ns now)
 {
     struct route *route = message->route;

@@ -22,7 +22,7 @@ def resolver():
 
 def start(url, limit=None, concurrency=4, pause=0, target_timeout="10s", prefix=(), **more):
     server = Daemon({"sqs_api": {"listen": [f"127.0.0.1:{SERVER}"]}, "http": {"listen": ["127.0.0.1:9425"]},
-                     "queues": {"jobs": {"dead_letter": "jobs-dlq", "max_receives": 3}}, "log": {"format": "json"}},
+                     "queues": {"jobs": {"dead_letter": "jobs-dlq", "max_receives": 3}, "jobs.fifo": {}}, "log": {"format": "json"}},
                     data_dir="server", sqs_port=SERVER, http_port=9425)
     target = FaultTarget(21000, answers(200), pause=pause)
     daemon = Daemon({"limits": {"l": limit} if limit else {},
@@ -88,6 +88,22 @@ def test_sigterm_while_a_poll_is_out():
     assert len(proxy.of("jobs", "ReceiveMessage")) == 1 and proxy.of("jobs", "ChangeMessageVisibilityBatch"), "that poll brought them"
     got = sqs(SERVER, "ReceiveMessage", QueueUrl="jobs", MaxNumberOfMessages=10)["Messages"]
     assert {m["MessageId"] for m in got} <= set(sent) and not target.calls
+
+
+def test_the_next_of_a_fifo_group():
+    """It waits for the deletion of the one before it, so that one does not wait for company: 100 in a row would take 20 s longer."""
+    proxy = sqs_proxy.SqsProxy()
+    _, target, daemon = start(proxy.url("jobs.fifo"))
+    sent = []
+    for first in range(0, 100, 10):
+        entries = [{"Id": str(i), "MessageBody": json.dumps({"fails": 0, "i": i}), "MessageGroupId": "g", "MessageDeduplicationId": str(i)}
+                   for i in range(first, first + 10)]
+        sent += [m["MessageId"] for m in sqs(SERVER, "SendMessageBatch", QueueUrl="jobs.fifo", Entries=entries)["Successful"]]
+    began = time.monotonic()
+    wait_until(lambda: len(target.calls) == 100, 15, lambda: f"all are called: {len(target.calls)}")
+    figure(f"100 messages of one FIFO group: {time.monotonic() - began:.1f} s, {len(proxy.of('jobs.fifo', 'DeleteMessageBatch'))} deletions")
+    assert [c.message_id for c in target.calls] == sent, "in order, each once"
+    assert daemon.stop() == 0, daemon.text()[-600:]
 
 
 def test_a_drain_shorter_than_a_poll():

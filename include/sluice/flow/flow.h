@@ -130,6 +130,10 @@ void flow_attempt_ended(struct message *message, const struct attempt_result *re
  * LOST. Else settling is tried again with backoff while the lease lasts; ERR_UNSUPPORTED: there is
  * no dead-letter queue (any more), a release takes its place. */
 void flow_settled(struct message *message, int error, mono_ns now);
+/* Whether calls wait for this settlement, so that a source which batches tells its queue at once:
+ * the next of its group is here, or, as it may still be in the queue (a FIFO queue hands out none
+ * of a group while one is out), nothing else is ready. */
+bool flow_settle_is_urgent(const struct message *message);
 /* lease_until: new end. ERR_NOT_FOUND: the handle is stale or has expired, the message is another
  * receiver's: it is forgotten now, and not called. Any other error: tried again while it lasts. */
 void flow_extended(struct message *message, int error, mono_ns lease_until, mono_ns now);

@@ -363,6 +363,36 @@ static void one_of_a_group_at_a_time(void **state)
     bench_done(b);
 }
 
+/* What waits for a settlement: the next of the group, here or perhaps in the queue. Others do not.
+ */
+static void calls_wait_for_a_settlement(void **state)
+{
+    static const struct {
+        const char *group;
+        uint32_t count, others; /* of the group; of none, ready meanwhile */
+        bool urgent;
+    } rows[] = {{"a", 2, 0, true},  {"a", 1, 0, true}, {"a", 2, 9, true},
+                {"a", 1, 9, false}, {"", 1, 0, false}, {"", 1, 9, false}};
+
+    (void)state;
+    for (size_t i = 0; i < SL_COUNT(rows); i++) {
+        struct bench *b = bench_new(ordinary(), false);
+        (void)pump(b);
+        give(b, rows[i].count, rows[i].group, 0);
+        (void)pump(b);
+        if (rows[i].others > 0) { /* more than may be in flight */
+            give(b, rows[i].others, "", 0);
+            (void)pump(b);
+        }
+        struct message *first = b->running[0];
+        end(b, 0, ANSWER(200));
+        (void)pump(b);
+        assert_ptr_equal(b->settling, first);
+        assert_int_equal(flow_settle_is_urgent(first), rows[i].urgent);
+        bench_done(b);
+    }
+}
+
 /* The one that is called is lost: the rest of its group goes back, or it would be overtaken. */
 static void group_of_a_lost_one(void **state)
 {
@@ -643,6 +673,7 @@ int main(void)
         cmocka_unit_test(extension_and_settlement),
         cmocka_unit_test(lease_lost_in_flight),
         cmocka_unit_test(one_of_a_group_at_a_time),
+        cmocka_unit_test(calls_wait_for_a_settlement),
         cmocka_unit_test(group_of_a_lost_one),
         cmocka_unit_test(throttled_without_a_limit),
         cmocka_unit_test(drain),
