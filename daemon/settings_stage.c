@@ -1,5 +1,7 @@
 #include "settings_stage.h"
 
+#include "sluice/runtime/file.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,7 +80,7 @@ static int read_overlay(const char *path, const char *stage, struct stage_overla
                               "found \"%.80s\"; allowed: letters, digits, - and _", stage);
     }
     buf_init(&text, CONFIG_TEXT_MAX + 4096);
-    rc = settings_read_file(overlay->path, &text);
+    rc = file_read(overlay->path, &text);
     if (rc == ERR_NOT_FOUND) {
         list_stages(path, stages);
         rc = error_list_add(errors, rc, "--stage", "there is no %s; stages that have a file: %s",
@@ -91,10 +93,7 @@ static int read_overlay(const char *path, const char *stage, struct stage_overla
     } else if (json_type(overlay->json.root) != JSON_OBJECT) {
         rc = error_list_add(errors, ERR_SYNTAX, overlay->path, "expected an object");
     }
-    if (text.ptr != NULL) {
-        explicit_bzero(text.ptr, text.cap);
-    }
-    buf_done(&text);
+    file_wipe(&text);
     return rc;
 }
 
@@ -132,10 +131,7 @@ static void write_merged(const struct json *base, const struct stage_overlay *ov
     }
     json_done(&all);
     json_done(&named);
-    if (merged.ptr != NULL) {
-        explicit_bzero(merged.ptr, merged.cap);
-    }
-    buf_done(&merged);
+    file_wipe(&merged);
     buf_done(&name);
 }
 
@@ -160,8 +156,7 @@ int stage_merge(const char *path, const char *stage, struct buf *text,
         rc = merged.len == 0 || buf_failed(&merged) != 0
                  ? error_list_add(errors, ERR_TOO_BIG, path, "is too large with %s", overlay->path)
                  : 0;
-        explicit_bzero(text->ptr, text->cap);
-        buf_done(text);
+        file_wipe(text);
         *text = merged;
     }
     json_done(&base);
