@@ -1,6 +1,7 @@
 /*
  * What a person on call does to a running delivery, and what they see of it.
  */
+#include "cost.h"
 #include "delivery_internal.h"
 
 #include "sluice/runtime/log.h"
@@ -222,6 +223,7 @@ static void route_status(const struct delivery_route *route, struct json_writer 
         json_member_i64(w, settle_name((enum settle)how), (int64_t)stats.settled[how]);
     }
     json_object_end(w);
+    cost_status(route, w);
     json_object_end(w);
 }
 

@@ -52,7 +52,8 @@ struct batcher {
     enum sqs_action action;
     struct list pending;
     struct loop_timer timer;
-    bool urgent; /* flush asked: do not wait for more */
+    mono_ns send_at; /* while something is pending */
+    bool urgent;     /* flush asked: do not wait for more */
 };
 
 struct sqs_source {
@@ -62,9 +63,9 @@ struct sqs_source {
     char *queue_url;
     int64_t visibility_s;
     struct batcher deletes, visibilities;
-    struct sqs_client_call *receiving;
     size_t held_bytes;
-    uint32_t wanted; /* a receive that waits for room */
+    uint32_t wanted;  /* messages of a receive that waits for room */
+    uint32_t waiting; /* receives that do */
     struct sqs_receive_in receive_in;
     struct str asked_attributes[1], asked_message_attributes[1];
     char dead_letter_url[SQS_URL_MAX];

@@ -20,26 +20,33 @@ static void take_redrive_policy(struct sqs_source *self, struct str policy)
     json_done(&json);
 }
 
+/* Said once in a row of failures. */
+static void attributes_failed(struct sqs_source *self, const struct sqs_client_answer *answer,
+                              mono_ns now)
+{
+    if (answer->error == ERR_CANCELED || self->stopped) {
+        return;
+    }
+    if (self->attributes_pause_ns == NS_PER_S) {
+        LOG_WARNING("the queue's attributes could not be read",
+                    LOG_STR("route", source_sqs_route_name(self)),
+                    LOG_STR("queue", self->queue_url), LOG_ERR("error", answer->error),
+                    LOG_STR("reason", answer->reason));
+    }
+    loop_timer_set(self->loop, &self->attributes_retry, now + self->attributes_pause_ns);
+    self->attributes_pause_ns = mono_min(2 * self->attributes_pause_ns, ATTRIBUTES_PAUSE_MAX_NS);
+}
+
 static void on_attributes(void *context, const struct sqs_client_answer *answer, mono_ns now)
 {
     struct sqs_source *self = context;
     const struct sqs_get_queue_attributes_out *out = answer->output;
 
     if (answer->error != 0) {
-        if (answer->error != ERR_CANCELED) {
-            LOG_WARNING("the queue's attributes could not be read",
-                        LOG_STR("route", source_sqs_route_name(self)),
-                        LOG_STR("queue", self->queue_url), LOG_ERR("error", answer->error),
-                        LOG_STR("reason", answer->reason));
-            if (!self->stopped) {
-                loop_timer_set(self->loop, &self->attributes_retry,
-                               now + self->attributes_pause_ns);
-            }
-            self->attributes_pause_ns =
-                mono_min(2 * self->attributes_pause_ns, ATTRIBUTES_PAUSE_MAX_NS);
-        }
+        attributes_failed(self, answer, now);
         return;
     }
+    self->attributes_pause_ns = NS_PER_S;
     for (uint32_t i = 0; i < out->attributes.count; i++) {
         const struct sqs_pair *pair = &out->attributes.items[i];
         if (str_equal(pair->name, STR("RedrivePolicy"))) {

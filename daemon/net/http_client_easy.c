@@ -112,8 +112,16 @@ static bool set_manners(struct http_call *call)
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L); /* or a time-out while resolving waits for the resolver's thread */
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_PROXY, ""); /* not even the environment's */
-    SET(CURLOPT_NOPROXY, "*");
+    if (call->client->proxy != NULL) {
+        SET(CURLOPT_PROXY, call->client->proxy);
+        SET(CURLOPT_NOPROXY, "");
+        SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    } else if (call->client->proxy_from_environment) {
+        SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    } else {
+        SET(CURLOPT_PROXY, "");
+        SET(CURLOPT_NOPROXY, "*");
+    }
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_PATH_AS_IS, 1L);

@@ -91,7 +91,8 @@ struct str sqs_queue_url_build(struct arena *arena, struct str endpoint, struct 
 }
 
 /* sqs.<region>.amazonaws.com, sqs-fips.…, sqs.<region>.api.aws, <region>.queue.amazonaws.com,
- * queue.amazonaws.com (the first region of all), and the .cn forms. */
+ * queue.amazonaws.com (the first region of all), those of the other partitions, and a VPC
+ * endpoint's own name, vpce-….sqs.<region>.vpce.amazonaws.com. */
 static struct str region_of_host(struct str host)
 {
     size_t colon = find_last(host, ':', host.len);
@@ -100,12 +101,22 @@ static struct str region_of_host(struct str host)
     static const struct str suffixes[] = {{".amazonaws.com", 14},
                                           {".amazonaws.com.cn", 17},
                                           {".api.aws", 8},
-                                          {".api.amazonwebservices.com.cn", 29}};
+                                          {".api.amazonwebservices.com.cn", 29},
+                                          {".amazonaws.eu", 13},
+                                          {".c2s.ic.gov", 11},
+                                          {".sc2s.sgov.gov", 14}};
     if (str_equal(host, STR("queue.amazonaws.com"))) {
         return STR("us-east-1");
     }
     if (str_ends_with(host, STR(".queue.amazonaws.com"))) {
         return slice(host, 0, host.len - STR(".queue.amazonaws.com").len);
+    }
+    if (str_ends_with(host, STR(".vpce.amazonaws.com"))) {
+        struct str rest = slice(host, 0, host.len - STR(".vpce.amazonaws.com").len);
+        size_t dot = find_last(rest, '.', rest.len);
+        return dot < rest.len && str_ends_with(slice(rest, 0, dot), STR(".sqs"))
+                   ? slice(rest, dot + 1, rest.len)
+                   : STR_NONE;
     }
     for (size_t p = 0; p < SL_COUNT(prefixes); p++) {
         for (size_t s = 0; s < SL_COUNT(suffixes); s++) {
