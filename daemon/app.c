@@ -56,6 +56,7 @@ static void on_status(void *context, struct json_writer *w)
     struct app *app = context;
 
     json_member_str(w, "version", STR(SLUICE_VERSION));
+    json_member_str(w, "stage", str_from(app->settings->stage));
     json_member_str(w, "state", str_from(lifecycle_state_name(lifecycle_state(app->lifecycle))));
     delivery_status(app->delivery, w);
     queue_metrics_status(app->store, w);
@@ -495,14 +496,17 @@ static void on_queues_declared(void *context, int error)
 
 static void build_base(struct app *app)
 {
-    static const char *const version[] = {"version", NULL};
+    static const char *const labels[] = {"version", "stage", NULL};
+    const char *stage = app->settings->stage == NULL ? "" : app->settings->stage;
 
     app->loop = loop_new();
     app->metrics = metrics_new();
     app->process = process_metrics_new(app->metrics);
-    metric_set(metric_series(metrics_family(app->metrics, METRIC_GAUGE, "sluice_build_info",
-                                            "Build of the running daemon; always 1.", version),
-                             (const char *const[]){SLUICE_VERSION, NULL}),
+    metric_set(metric_series(metrics_family(
+                                 app->metrics, METRIC_GAUGE, "sluice_build_info",
+                                 "Build of the running daemon, and the stage it runs in; always 1.",
+                                 labels),
+                             (const char *const[]){SLUICE_VERSION, stage}),
                1);
     app->start_time =
         metric_series(metrics_family(app->metrics, METRIC_GAUGE, "sluice_start_time_seconds",

@@ -194,6 +194,12 @@ static const struct config_row rows[] = {
      .unit = "cents",
      .help = "What a million requests to SQS cost, for the estimate in status and metrics; 0: 40 "
              "for standard queues, 50 for FIFO queues."},
+    {.path = "stage",
+     .type = CONFIG_NAME,
+     SETTINGS(stage),
+     .help = "Which stage this is (dev, stg, prd), for logs, metrics and templates; --stage names "
+             "it, and merges the stage's own file (sluice.prd.json beside sluice.json).",
+     .example = "\"prd\""},
     {.path = "drain_timeout",
      .type = CONFIG_DURATION,
      .flags = CONFIG_RELOADABLE,

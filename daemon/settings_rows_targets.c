@@ -18,7 +18,7 @@ static const struct config_row rows[] = {
      .example = "legacy"},
     {.path = "targets.*.url",
      .type = CONFIG_STRING,
-     .flags = CONFIG_REQUIRED | CONFIG_RELOADABLE,
+     .flags = CONFIG_REQUIRED | CONFIG_RELOADABLE | CONFIG_URL,
      TARGET(url),
      .min = 1,
      .max = 2048,

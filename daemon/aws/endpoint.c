@@ -104,11 +104,6 @@ static const struct partition *partition_of(const char *region)
     return partition;
 }
 
-const char *aws_partition(const char *region)
-{
-    return partition_of(region)->name;
-}
-
 /* ---- endpoint ---- */
 
 static bool is_true(struct str value)

@@ -185,9 +185,12 @@ static void targets_status(struct delivery *d, struct json_writer *w)
     {
         struct delivery_target *target = LIST_ENTRY(node, struct delivery_target, node);
         struct concurrency *concurrency = flow_target_concurrency(target->target);
+        char url[2200];
+
         json_object_begin(w);
         json_member_str(w, "name", str_from(target->name));
-        json_member_str(w, "url", str_from(target->url));
+        json_member_str(w, "url",
+                        str_from(str_redact_url(url, sizeof(url), str_from(target->url))));
         json_member_i64(w, "concurrency", concurrency->bound);
         json_member_i64(w, "in_flight", concurrency_used(concurrency, loop_now()));
         json_member_str(w, "breaker",

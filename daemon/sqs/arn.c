@@ -98,13 +98,11 @@ static struct str region_of_host(struct str host)
     size_t colon = find_last(host, ':', host.len);
     host.len = colon;
     static const struct str prefixes[] = {{"sqs.", 4}, {"sqs-fips.", 9}};
-    static const struct str suffixes[] = {{".amazonaws.com", 14},
-                                          {".amazonaws.com.cn", 17},
-                                          {".api.aws", 8},
-                                          {".api.amazonwebservices.com.cn", 29},
-                                          {".amazonaws.eu", 13},
-                                          {".c2s.ic.gov", 11},
-                                          {".sc2s.sgov.gov", 14}};
+    static const struct str suffixes[] = {
+        {".amazonaws.com", 14}, {".amazonaws.com.cn", 17},
+        {".api.aws", 8},        {".api.amazonwebservices.com.cn", 29},
+        {".amazonaws.eu", 13},  {".c2s.ic.gov", 11},
+        {".sc2s.sgov.gov", 14}};
     if (str_equal(host, STR("queue.amazonaws.com"))) {
         return STR("us-east-1");
     }
@@ -162,6 +160,24 @@ int sqs_endpoint_parse(struct str queue_url, struct sqs_endpoint *ret)
     endpoint.region = region_of_host(host);
     *ret = endpoint;
     return ERR_OK;
+}
+
+const char *sqs_partition(struct str region)
+{
+    static const struct {
+        struct str prefix;
+        const char *name;
+    } partitions[] = {{{"cn-", 3}, "aws-cn"},         {{"us-gov-", 7}, "aws-us-gov"},
+                      {{"us-iso-", 7}, "aws-iso"},    {{"us-isob-", 8}, "aws-iso-b"},
+                      {{"eu-isoe-", 8}, "aws-iso-e"}, {{"us-isof-", 8}, "aws-iso-f"},
+                      {{"eusc-", 5}, "aws-eusc"}};
+
+    for (size_t i = 0; i < SL_COUNT(partitions); i++) {
+        if (str_starts_with(region, partitions[i].prefix)) {
+            return partitions[i].name;
+        }
+    }
+    return "aws";
 }
 
 int sqs_arn_parse(struct str arn, struct sqs_arn *ret)

@@ -172,6 +172,7 @@ struct settings {
         char *ca_file, *proxy; /* NULL: as the environment says */
         uint32_t cents_per_million;
     } aws;
+    char *stage; /* NULL: none */
     int64_t drain_timeout_ns;
     char *time_zone; /* of quotas */
     char *data_dir;  /* NULL: see runtime/datadir.h */
@@ -181,8 +182,9 @@ struct settings {
  * for messages. Returns 0 or the code of the first error. */
 SL_MUST_CHECK int settings_load(struct str text, const char *filename, struct settings **ret,
                                 struct error_list *errors);
-/* Reads the file (bounded) and loads it. */
-SL_MUST_CHECK int settings_load_file(const char *path, struct settings **ret,
+/* Reads the file (bounded) and loads it; with a stage (NULL: none), merged with the stage's own
+ * file beside it: sluice.prd.json for sluice.json and prd. */
+SL_MUST_CHECK int settings_load_file(const char *path, const char *stage, struct settings **ret,
                                      struct error_list *errors);
 /* What holds without a file: an SQS server on loopback, no routes. Never fails. */
 struct settings *settings_default(void);

@@ -394,7 +394,7 @@ def test_region_of_the_instance():
 
 
 def show(config):
-    return subprocess.run([BUILD / "sluice", "check", "--print", "--config", config], capture_output=True, text=True, check=True, timeout=20).stdout
+    return subprocess.run([BUILD / "sluice", "config", "show", "--config", config], capture_output=True, text=True, check=True, timeout=20).stdout
 
 
 for test in (test_rotation_under_load, test_sources_that_fail_at_the_start):

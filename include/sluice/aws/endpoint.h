@@ -36,7 +36,4 @@ bool aws_endpoint_is_special(const struct aws_environment *environment);
 /* The region to sign for at an endpoint: of STS's global one it is us-east-1. */
 const char *aws_endpoint_region(const char *endpoint, const char *region);
 
-/* "aws", "aws-cn", "aws-us-gov" … of a region, for ARNs. */
-const char *aws_partition(const char *region);
-
 #endif
