@@ -3,6 +3,7 @@
 #include "sluice/aws/provider.h"
 #include "sluice/base/buf.h"
 #include "sluice/base/list.h"
+#include "sluice/runtime/log.h"
 #include "sluice/sqs/arn.h"
 #include "sluice/sqs/codec.h"
 #include "sluice/sqs/md5.h"
@@ -175,13 +176,14 @@ static void call_finish(struct sqs_client_call *call, const struct http_result *
     client_free_if_unused(client);
 }
 
-/* A signature is refused when our clock is wrong: the answer says what time it is there. */
-static bool clocks_disagree(struct sqs_client_call *call, const struct http_result *result)
+/* Every answer says what time it is there. A signature of more than a few minutes ago or ahead is
+ * refused, so it is noticed before that where a clock drifts; true when it has just been. */
+static bool note_clock(struct sqs_client *client, const struct http_result *result)
 {
-    struct sqs_client *client = call->client;
     wall_ms theirs;
-    if (result->error != ERR_OK || (result->status != 403 && result->status != 400) ||
-        !sqs_answer_date(result, &theirs)) {
+    /* Of SQS itself: what stands in between may have a clock of its own. */
+    bool is_theirs = result->status == 200 || result->status == 403 || result->status == 400;
+    if (result->error != ERR_OK || !is_theirs || !sqs_answer_date(result, &theirs)) {
         return false;
     }
     int64_t skew_ms = theirs - client->clock();
@@ -190,6 +192,8 @@ static bool clocks_disagree(struct sqs_client_call *call, const struct http_resu
         return false;
     }
     client->skew_ms = skew_ms;
+    LOG_WARNING("the clock of this machine is not that of AWS: requests are signed with theirs",
+                LOG_STR("host", client->host), LOG_I64("ahead_seconds", -skew_ms / 1000));
     return true;
 }
 
@@ -228,11 +232,12 @@ static void on_http_done(void *context, const struct http_result *result, mono_n
 
     call->http = NULL;
     count_request(call, result);
+    bool clock_was_wrong = note_clock(call->client, result) && result->status != 200;
     if (goes_on && keys_are_refused(call, result)) {
         call_wait(call);
         return;
     }
-    if (goes_on && !call->retried && clocks_disagree(call, result)) {
+    if (goes_on && !call->retried && clock_was_wrong) {
         call->retried = true;
         if (call_start(call, now) == ERR_OK) {
             return;

@@ -52,6 +52,7 @@ static void on_received(void *context, const struct sqs_client_answer *answer, m
                  LOG_STR("queue", self->queue_url), LOG_I64("failures", self->failures));
         self->failures = 0;
     }
+    source_sqs_queue_received(self, out->messages.count, now);
     memory = MEM_NEW(struct batch_memory);
     memory->self = self;
     memory->references = 1;

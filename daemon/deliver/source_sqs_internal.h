@@ -71,10 +71,13 @@ struct sqs_source {
     char dead_letter_url[SQS_URL_MAX];
     bool has_dead_letter;
     struct sqs_get_queue_attributes_in attributes_in;
-    struct str asked_queue_attributes[2];
+    struct str asked_queue_attributes[4];
     int64_t retention_s; /* 0: not known */
     struct loop_timer attributes_retry;
     int64_t attributes_pause_ns;
+    uint32_t empty_in_a_row; /* receives */
+    mono_ns look_again;      /* at the queue's attributes: not before */
+    bool told_crowded;
     uint32_t failures; /* of receives in a row: the first is logged */
     bool stopped;
 };
@@ -100,5 +103,7 @@ void source_sqs_copy(struct sqs_source *self, struct lease *lease);
 
 /* Asks the queue for its redrive policy and its retention, again until it answers. */
 void source_sqs_queue_init(struct sqs_source *self);
+/* A receive brought so many: when none comes for long it looks why, now and then. */
+void source_sqs_queue_received(struct sqs_source *self, uint32_t count, mono_ns now);
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Only new connections resolve: a service that moved is found soon after the old address fails. */
+#define DNS_CACHE_S          10L
 #define REQUEST_TEXT_MAX     ((size_t)128 * 1024)
 #define RESPONSE_HEADERS_MAX ((size_t)64 * 1024)
 #define POOLED_BODY_MAX      ((size_t)64 * 1024) /* what an idle call keeps of its buffer */
@@ -325,7 +327,7 @@ static bool set_addresses(struct http_call *call, const struct http_call_request
     call->many_addresses = call->host[0] != '\0' && !call->is_unix &&
                            (!given || strchr(request->addresses, ',') != NULL);
     SET(CURLOPT_RESOLVE, given ? &call->resolve : NULL);
-    SET(CURLOPT_DNS_CACHE_TIMEOUT, given ? -1L : 60L);
+    SET(CURLOPT_DNS_CACHE_TIMEOUT, given ? -1L : DNS_CACHE_S);
     return !bad;
 }
 

@@ -50,6 +50,9 @@ def signature_of(headers, body, keys, url="http://127.0.0.1/"):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(self.server.services.now())
+
     def body(self):
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
@@ -80,6 +83,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 class AwsServices:
     def __init__(self, port=PORT):
         self.lock, self.numbers = threading.Lock(), itertools.count(1)
+        self.ahead = 0  # of this machine's clock, in seconds
         self.lenient = False  # keys are taken beyond their end
         self.keys, self.life, self.trouble, self.revoked = {}, 3600, {}, set()
         self.asked = []    # (service, parameters)
@@ -94,13 +98,16 @@ class AwsServices:
     def url(self, queue, account=OWN):
         return f"http://127.0.0.1:{PORT}/{account}/{queue}"
 
+    def now(self):
+        return time.time() + self.ahead
+
     # ---- keys ----
 
     def hand_out(self, by, account=OWN, life=None, token=True):
         with self.lock:
             n = next(self.numbers)
             keys = Keys(f"AKID{by.upper()}{n}", f"secret/{n}+x", f"token=={n}" if token else None,
-                        None if life == 0 else time.time() + (life or self.life), account, by, n)
+                        None if life == 0 else self.now() + (life or self.life), account, by, n)
             self.keys[keys.id] = keys
             return keys
 
@@ -115,8 +122,11 @@ class AwsServices:
         keys = self.keys.get(match.group(1))
         if keys is None or keys.token != headers.get("X-Amz-Security-Token"):
             raise Refused("UnrecognizedClientException")
-        if keys.id in self.revoked or not self.lenient and keys.until is not None and time.time() >= keys.until:
+        if keys.id in self.revoked or not self.lenient and keys.until is not None and self.now() >= keys.until:
             raise Refused("ExpiredTokenException")
+        stamp_at = datetime.datetime.strptime(headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
+        if abs(stamp_at - self.now()) > 300:
+            raise Refused("InvalidSignatureException", "Signature expired: it is now another time")
         expected, found = signature_of(headers, body, keys)
         if expected != found:
             raise Refused("SignatureDoesNotMatch")

@@ -52,6 +52,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(status)
             self.send_header("Content-Type", "text/html" if isinstance(content, bytes) else JSON_TYPE)
             self.send_header("Content-Length", str(len(data)))
+            if proxy.churn:
+                self.send_header("Connection", "close")
+                self.close_connection = True
             self.end_headers()
             self.wfile.write(data)
         except OSError:
@@ -69,11 +72,12 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class SqsProxy:
-    def __init__(self, port=9500, server_port=9424):
+    def __init__(self, port=9500, server_port=9424, address="127.0.0.1"):
         self.port, self.server_port_sqs, self.faults, self.calls, self.lock = port, server_port, {}, [], threading.Lock()
         self.max_wait = 1  # of long polls, so that nothing waits for them at the end
         self.aliases = {}  # another name for a queue: a way to it without its faults
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.churn = False  # every connection ends with its answer
+        self.server = Server((address, port), Handler)
         self.server.proxy = self
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

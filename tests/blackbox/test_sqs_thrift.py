@@ -1,18 +1,26 @@
 """A route on a queue of SQS stops and goes on: nothing waits out a visibility timeout for it (five minutes here, and nobody waits for that), and
 nothing is asked while nothing can be called."""
 import json
+import pathlib
 import signal
 import time
 
 import sqs_proxy
-from fault_target import FaultTarget, answers
+from fault_target import DnsServer, FaultTarget, answers
 from support import Daemon, figure, sqs, wait_until
 
 SERVER = 9424
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 
 
-def start(url, limit=None, concurrency=4, pause=0, target_timeout="10s"):
+def resolver():
+    """The daemon's command in a mount namespace with a resolver of this test's."""
+    pathlib.Path("resolv.conf").write_text("nameserver 127.0.0.1\noptions attempts:1 timeout:5\n")
+    mount = f"mount --bind {pathlib.Path('resolv.conf').resolve()} /etc/resolv.conf"
+    return ["unshare", "--mount", "--", "/bin/sh", "-c", f"{mount} && exec \"$@\"", "sh"]
+
+
+def start(url, limit=None, concurrency=4, pause=0, target_timeout="10s", prefix=()):
     server = Daemon({"sqs_api": {"listen": [f"127.0.0.1:{SERVER}"]}, "http": {"listen": ["127.0.0.1:9425"]},
                      "queues": {"jobs": {"dead_letter": "jobs-dlq", "max_receives": 3}}, "log": {"format": "json"}},
                     data_dir="server", sqs_port=SERVER, http_port=9425)
@@ -20,7 +28,7 @@ def start(url, limit=None, concurrency=4, pause=0, target_timeout="10s"):
     daemon = Daemon({"limits": {"l": limit} if limit else {},
                      "targets": {"api": {"url": "http://127.0.0.1:21000/", "concurrency": concurrency, "timeout": target_timeout}},
                      "routes": {"r": {"queue": url, "target": "api", "visibility": "5m", **({"limits": ["l"]} if limit else {})}},
-                     "log": {"format": "json"}}, env=ENVIRONMENT)
+                     "log": {"format": "json"}}, env=ENVIRONMENT, prefix=prefix)
     return server, target, daemon
 
 
@@ -123,4 +131,48 @@ def test_no_polls_while_nothing_can_be_called():
     figure(f"3 calls per 8 s: {len(asked)} receives for {len(calls)} calls")
     assert len(asked) <= 12, "it polled without a permit"
     assert len(sent) == 20 and {c.receive_count for c in target.calls} == {1}
+    daemon.kill()
+
+
+def test_the_endpoint_moves():
+    """Its name does not resolve at first, then it does, then it is another address; and every connection ends with its answer. Nothing is lost,
+    and nothing comes twice."""
+    where = {"sqs.test": "servfail"}
+    dns = DnsServer(lambda name, before: where.get(name, "nxdomain"))
+    old, new = (sqs_proxy.SqsProxy(address=a) for a in ("127.0.0.2", "127.0.0.3"))
+    old.churn = new.churn = True
+    _, target, daemon = start("http://sqs.test:9500/000000000000/jobs", prefix=resolver())
+    sent = send(10)
+    line = wait_until(lambda: [x for x in daemon.lines() if x["message"] == "receive failed"], 20, "a line about it")[0]
+    assert line["error"] == "RESOLVE" and len(dns.questions("sqs.test")) < 10, line
+    where["sqs.test"] = "127.0.0.2"
+    wait_until(lambda: target.delivered() == set(sent) and counts() == (0, 0), 30, "all are delivered and deleted")
+    assert old.calls and not new.calls
+    where["sqs.test"] = "127.0.0.3"
+
+    def trickle():
+        sent.extend(send(1))
+        time.sleep(0.1)  # the load
+        return len(new.of("jobs", "ReceiveMessage")) > 3
+    wait_until(trickle, 40, "it has moved along")
+    wait_until(lambda: target.delivered() == set(sent) and counts() == (0, 0), 20, "all are delivered and deleted")
+    assert len(target.calls) == len(sent) and {c.receive_count for c in target.calls} == {1}
+    assert len([x for x in daemon.lines() if x["message"] == "receive failed"]) == 1, "nobody noticed that it moved"
+    assert daemon.stop() == 0, daemon.text()[-600:]
+
+
+def test_the_silent_bound_of_messages_in_flight():
+    """Long polls come back empty while the queue has messages: SQS says nothing, the daemon does, once."""
+    proxy = sqs_proxy.SqsProxy()
+    proxy.faults[("jobs", "ReceiveMessage")] = lambda call: time.sleep(0.2) or (200, {})
+    proxy.faults[("jobs", "GetQueueAttributes")] = lambda call: (200, {"Attributes": {"ApproximateNumberOfMessages": "7",
+                                                                                   "ApproximateNumberOfMessagesNotVisible": "120000"}}) \
+        if call.number > 1 else None
+    _, _, daemon = start(proxy.url("jobs"))
+    line = wait_until(lambda: [x for x in daemon.lines() if x["message"].startswith("SQS hands out no message")], 20, "a line about it")[0]
+    assert (line["visible"], line["in_flight"], line["route"]) == (7, 120000, "r"), line
+    seen = len(proxy.of("jobs", "ReceiveMessage"))
+    wait_until(lambda: len(proxy.of("jobs", "ReceiveMessage")) > seen + 10, 20, "more polls")
+    assert len(proxy.of("jobs", "GetQueueAttributes")) == 2, "it looks now and then"
+    assert len([x for x in daemon.lines() if x["message"].startswith("SQS hands out")]) == 1
     daemon.kill()

@@ -100,13 +100,46 @@ static void receives_are_full(void **state)
     }
 }
 
+/* Ten minutes without the queue's endpoint: a receive now and then, and as soon as it is back all
+ * goes on; what was held is deleted then, and nothing comes a second time. */
+static void ten_minutes_without_the_queue(void **state)
+{
+    struct kit kit = sqs_kit();
+
+    (void)state;
+    kit.queue.backlog = 4000;
+    kit.queue.visibility_ns = 1200 * S;
+    kit.target.latency = SIM_LATENCY_CONSTANT(50 * MS);
+    kit.queue.faults[0] =
+        (struct sim_queue_fault){.from = 60 * S, .until = 660 * S, .fail_share = 1};
+    kit.queue.fault_count = 1;
+    kit_start(&kit, seed);
+    sim_run_until(kit.sim, 60 * S);
+    kit_report(&kit);
+    uint64_t before = kit.queue_report.receives;
+    sim_run_until(kit.sim, 660 * S);
+    kit_report(&kit);
+    uint64_t during = kit.queue_report.receives - before, delivered = kit.queue_report.delivered;
+    print_message("ten minutes without the queue: %llu receives\n", (unsigned long long)during);
+    assert_true(during >= 10 && during <= 150); /* up to 20 s apart, with full jitter */
+    sim_run_until(kit.sim, 690 * S);
+    kit_report(&kit);
+    assert_true(kit.queue_report.delivered > delivered); /* within one backoff */
+    assert_true(sim_run_until_empty(kit.sim, 3600 * S));
+    kit_report(&kit);
+    assert_i3_all_delivered(&kit);
+    assert_i1_window(&kit);
+    assert_int_equal(kit.queue_report.repeated, 0);
+    assert_int_equal(kit.queue_report.receive_count_max, 1);
+    kit_done(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_day_of_an_empty_queue),
-        cmocka_unit_test(a_day_of_a_pause),
-        cmocka_unit_test(a_day_of_an_api_that_is_down),
-        cmocka_unit_test(receives_are_full),
+        cmocka_unit_test(a_day_of_an_empty_queue),       cmocka_unit_test(a_day_of_a_pause),
+        cmocka_unit_test(a_day_of_an_api_that_is_down),  cmocka_unit_test(receives_are_full),
+        cmocka_unit_test(ten_minutes_without_the_queue),
     };
     seed = kit_seed();
     return cmocka_run_group_tests_name("thrift", tests, NULL, NULL);
