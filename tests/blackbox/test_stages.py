@@ -56,7 +56,8 @@ def test_what_is_wrong_with_a_stage():
     files()
     error = sluice("check", "--config", "sluice.json", "--stage", "stg", code=3)
     assert "there is no sluice.stg.json; stages that have a file: " in error and "dev" in error and "prd" in error, error
-    pathlib.Path("sluice.prd.json").write_text('{ "limits": { "createjob": { "requests": "many" } }, "lgo": {}, "routes": { "createjob": { "x": 1 } } }')
+    pathlib.Path("sluice.prd.json").write_text(
+        '{ "limits": { "createjob": { "requests": "many" } }, "lgo": {}, "routes": { "createjob": { "x": 1 } } }')
     error = sluice("check", "--config", "sluice.json", "--stage", "prd", code=3)
     for where in ("limits.createjob.requests: ", "lgo: ", "routes.createjob.x: "):
         line = [x for x in error.split("\n") if where in x]
@@ -134,7 +135,8 @@ def test_iam_policy():
                                    "Condition": {"StringEquals": {"sts:ExternalId": "between-us"}}}]
     # What is sent nowhere needs no key of its own to encrypt with; a dead-letter queue is one route's, or of all.
     assert statements("--stage", "prd", "--kms-key", "arn:aws:kms:eu-west-1:1:key/k")["arn:aws:kms:eu-west-1:1:key/k"] == ["kms:Decrypt"]
-    assert statements("--stage", "prd", "--dead-letter", "rest", "--dead-letter", "createjob=dead") == {jobs: drain, jobs[:-4] + "dead": ["sqs:SendMessage"]}
+    assert statements("--stage", "prd", "--dead-letter", "rest", "--dead-letter", "createjob=dead") == {
+        jobs: drain, jobs[:-4] + "dead": ["sqs:SendMessage"]}
     assert "is no FIFO queue" in sluice("iam-policy", "--config", "sluice.json", "--dead-letter", "dead.fifo", code=3)
     assert "is no name or ARN" in sluice("iam-policy", "--config", "sluice.json", "--dead-letter", "arn:aws:s3:::x", code=3)
     assert "no such route" in sluice("iam-policy", "--config", "sluice.json", "--dead-letter", "gone=x", code=2)
@@ -151,7 +153,8 @@ def test_the_policy_is_enough_and_no_more():
         "routes": {"r": {"queue": f"http://127.0.0.1:{SERVER}/000000000000/jobs", "target": "api"}},
         "log": {"format": "json"}}))
     policy = json.loads(sluice("iam-policy", "--config", "sluice.json", "--dead-letter", "jobs-dlq", env={"AWS_REGION": "us-east-1"}))
-    keys = [{"id": f"AKID{i}", "secret": "hush", "actions": [a.split(":")[1] for a in s["Action"]], "queues": [r.split(":")[-1] for r in s["Resource"]]}
+    keys = [{"id": f"AKID{i}", "secret": "hush", "actions": [a.split(":")[1] for a in s["Action"]],
+             "queues": [r.split(":")[-1] for r in s["Resource"]]}
             for i, s in enumerate(policy["Statement"])]
     # One key for both statements here: its rights are the union, which is checked on the queues.
     both = {"id": "AKID", "secret": "hush", "actions": sorted({a for k in keys for a in k["actions"]}), "queues": [k["queues"][0] for k in keys]}
@@ -162,7 +165,8 @@ def test_the_policy_is_enough_and_no_more():
     import boto3
 
     def client(key):
-        return boto3.client("sqs", endpoint_url=f"http://127.0.0.1:{SERVER}", region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key="hush")
+        return boto3.client("sqs", endpoint_url=f"http://127.0.0.1:{SERVER}", region_name="us-east-1", aws_access_key_id=key,
+                            aws_secret_access_key="hush")
     boss = client("ADMIN")
     good = [boss.send_message(QueueUrl="jobs", MessageBody='{"fails": 0}')["MessageId"] for _ in range(5)]
     bad = boss.send_message(QueueUrl="jobs", MessageBody='{"fails": 1000}')["MessageId"]
@@ -177,7 +181,8 @@ def test_the_policy_is_enough_and_no_more():
     wait_until(lambda: counts("jobs") == (0, 0) and counts("jobs-dlq")[0] == 1, 20, "drained, and one given up")
     assert not [x for x in daemon.lines() if "AccessDenied" in json.dumps(x)], daemon.text()[-800:]
     worker = client("AKID")
-    for call in (lambda: worker.purge_queue(QueueUrl="jobs"), lambda: worker.delete_queue(QueueUrl="jobs"), lambda: worker.receive_message(QueueUrl="other"),
+    for call in (lambda: worker.purge_queue(QueueUrl="jobs"), lambda: worker.delete_queue(QueueUrl="jobs"),
+                 lambda: worker.receive_message(QueueUrl="other"),
                  lambda: worker.create_queue(QueueName="new"), lambda: worker.list_dead_letter_source_queues(QueueUrl="jobs-dlq")):
         try:
             call()
@@ -223,7 +228,8 @@ def test_cloudformation():
     # A dead-letter queue takes those of its own queue only, named without a circle of references.
     for name, queue in queues.items():
         assert ("RedrivePolicy" in queue, "RedriveAllowPolicy" in queue) == ("-dlq" not in name, "-dlq" in name), queue
-    assert queues["jobs-dlq"]["RedriveAllowPolicy"]["sourceQueueArns"] == [{"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:jobs"}]
+    assert queues["jobs-dlq"]["RedriveAllowPolicy"]["sourceQueueArns"] == [
+        {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:jobs"}]
     assert no_circle(resources)
     locked = [r["Properties"]["Queues"][0]["Ref"] for r in resources.values() if r["Type"] == "AWS::SQS::QueuePolicy"]
     assert sorted(locked) == sorted(k for k, r in resources.items() if r["Type"] == "AWS::SQS::Queue")
@@ -282,7 +288,8 @@ def test_templates_that_are_hard():
     # A route that drains the dead-letter queue of another: one queue, with both sides of it.
     made = template_of(routes(jobs="111111111111/jobs", again="111111111111/jobs-dlq"))
     queues = {r["Properties"]["QueueName"]: r["Properties"] for r in made.values() if r["Type"] == "AWS::SQS::Queue"}
-    assert set(queues) == {"jobs", "jobs-dlq", "jobs-dlq-dlq"} and {"RedrivePolicy", "RedriveAllowPolicy"} <= set(queues["jobs-dlq"]) and no_circle(made)
+    assert set(queues) == {"jobs", "jobs-dlq", "jobs-dlq-dlq"} and no_circle(made)
+    assert {"RedrivePolicy", "RedriveAllowPolicy"} <= set(queues["jobs-dlq"])
     # One template is for one place.
     two = routes(here="111111111111/jobs", there="222222222222/jobs")
     assert "two accounts or regions" in template_of(two, code=3)
