@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STAGES_TEXT_MAX 200
+#define STAGES_TEXT_MAX   200
+#define STAGE_MEMBERS_MAX 1000 /* as many as a table may have */
 
 /* ---- where it is ---- */
 
@@ -144,6 +145,17 @@ static int check_removed(const struct json_value *base, const struct json_value 
     return rc;
 }
 
+/* Members are looked up one by one: objects that no configuration has would take minutes. */
+static bool is_too_wide(const struct json_value *value)
+{
+    bool wide = json_type(value) == JSON_OBJECT && json_count(value) > STAGE_MEMBERS_MAX;
+
+    for (const struct json_value *v = json_first(value); v != NULL && !wide; v = json_next(v)) {
+        wide = is_too_wide(v);
+    }
+    return wide;
+}
+
 static int check_overlay(const struct json_value *base, const struct stage_overlay *overlay,
                          const char *path, const char *stage, struct error_list *errors)
 {
@@ -151,6 +163,10 @@ static int check_overlay(const struct json_value *base, const struct stage_overl
 
     if (json_type(base) != JSON_OBJECT) {
         return error_list_add(errors, ERR_INVALID, path, "expected an object");
+    }
+    if (is_too_wide(base) || is_too_wide(overlay->json.root)) {
+        return error_list_add(errors, ERR_TOO_BIG, is_too_wide(base) ? path : overlay->path,
+                              "an object has more than %d members", STAGE_MEMBERS_MAX);
     }
     buf_init(&where, 4096); /* a longer one is cut: the error has less room than that anyway */
     int rc = check_removed(base, overlay->json.root, &where, errors);

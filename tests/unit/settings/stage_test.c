@@ -151,12 +151,29 @@ static void test_refused(void **state)
     refused("{\n  x}", "{}", "prd", "s.json: line 2, column 3");
 }
 
+/* What would take long is refused at once, in either file and wherever it is. */
+static void test_wide(void **state)
+{
+    struct buf text;
+    (void)state;
+    buf_init(&text, CONFIG_TEXT_MAX);
+    (void)buf_adds(&text, "{\"limits\": {\"l\": {");
+    for (int i = 0; i < 1001; i++) {
+        (void)buf_addf(&text, "%s\"k%d\": 1", i == 0 ? "" : ",", i);
+    }
+    (void)buf_adds(&text, "}}}");
+    refused(BASE, buf_str(&text).ptr, "prd", "s.prd.json: an object has more than 1000 members");
+    refused(buf_str(&text).ptr, "{}", "prd", "s.json: an object has more than 1000 members");
+    buf_done(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merged),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_wide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
