@@ -11,10 +11,9 @@ struct parser {
     struct error *e;
     unsigned line;
     struct profile_section *section;
-    struct profile_entry **entries; /* of the section, or the defaults */
+    struct profile_entry **entries; /* of the section, or the defaults; NULL before the first */
     struct profile_entry *entry;    /* whose value may go on */
     size_t indent;                  /* of its key */
-    bool inside;
 };
 
 static int fail(const struct parser *p, const char *what)
@@ -101,7 +100,6 @@ static int add_section(struct parser *p, struct str line)
     }
     struct str header = keep(p, (struct str){line.ptr + 1, end - 1});
     p->entry = NULL;
-    p->inside = true;
     if (str_equal(header, STR("DEFAULT"))) {
         p->entries = &p->file->defaults;
         return 0;
@@ -195,7 +193,7 @@ static int read_line(struct parser *p, struct str line)
     if (*text.ptr == '[') {
         return add_section(p, text);
     }
-    if (!p->inside) {
+    if (p->entries == NULL) {
         return fail(p, "expected a [section] before the first key");
     }
     return add_entry(p, text, p->entries);

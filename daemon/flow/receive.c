@@ -134,7 +134,8 @@ static uint32_t worth_asking(const struct route *route, uint32_t goal)
     }
     uint32_t full = goal < batch ? goal : batch;
     double meanwhile = (double)goal * (double)route->receive_took_ns / (double)HORIZON_NS;
-    uint32_t lead = meanwhile < full / 2 ? (uint32_t)meanwhile : full / 2;
+    uint32_t half = full / 2;
+    uint32_t lead = meanwhile < (double)half ? (uint32_t)meanwhile : half;
     return full - lead;
 }
 

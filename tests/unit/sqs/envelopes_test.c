@@ -13,22 +13,24 @@ static struct sqs_attributes one(const char *name)
     return (struct sqs_attributes){.items = &attribute, .count = 1, .set = true};
 }
 
+#define NEW_CLASS            "software.amazon.payloadoffloading.PayloadS3Pointer"
+#define OLD_CLASS            "com.amazon.sqs.javamessaging.MessageS3Pointer"
+#define POINTER(class, rest) ("[\"" class "\"" rest "]")
+
 static void pointers(void **state)
 {
-    static const char *const bodies[] = {"[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{"
-                                         "\"s3BucketName\":\"b\",\"s3Key\":\"k\"}]",
-                                         "[\"com.amazon.sqs.javamessaging.MessageS3Pointer\", "
-                                         "{\"s3Key\":\"k\",\"s3BucketName\":\"b\"}]"};
+    static const char *const bodies[] = {
+        POINTER(NEW_CLASS, ",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"}"),
+        POINTER(OLD_CLASS, ", {\"s3Key\":\"k\",\"s3BucketName\":\"b\"}")};
     static const char *const others[] = {
         "",
         "{}",
         "[]",
-        "[\"software.amazon.payloadoffloading.PayloadS3Pointer\"]",
-        "[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{}]",
-        "[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{\"s3BucketName\":\"b\"}]",
-        "[\"another.Class\",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"}]",
-        "[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{\"s3BucketName\":\"b\",\"s3Key\":"
-        "\"k\"},1]"};
+        POINTER(NEW_CLASS, ""),
+        POINTER(NEW_CLASS, ",{}"),
+        POINTER(NEW_CLASS, ",{\"s3BucketName\":\"b\"}"),
+        POINTER("another.Class", ",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"}"),
+        POINTER(NEW_CLASS, ",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"},1")};
     struct sqs_attributes marked = one("ExtendedPayloadSize"), old = one("SQSLargePayloadSize"),
                           none = {0}, other = one("Other");
 
