@@ -66,8 +66,8 @@ int settings_load_file(const char *path, const char *stage, struct settings **re
     }
     if (rc == 0) {
         rc = settings_load(buf_str(&text), path, ret, errors);
-        stage_name_errors(&overlay, errors);
     }
+    stage_name_errors(&overlay, errors);
     stage_overlay_done(&overlay);
     /* It may have held secrets. */
     file_wipe(&text);
