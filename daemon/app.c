@@ -20,7 +20,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PATH_MAX_BYTES 2048
+#define PATH_MAX_BYTES         2048
+#define CONFIG_SHOWN_MAX_BYTES ((size_t)4 << 20)
 /* Sockets left over from a crash are ours to replace; nobody else may talk to them. */
 #define SOCKET_MODE 0600
 
@@ -28,6 +29,7 @@
 struct app {
     const struct settings *settings;
     const char *data_dir;
+    char config_sha256[2 * DIGEST_SHA256_BYTES + 1];
     bool unclean_start, ready, drained;
     struct loop_hook drain_hook;
     int exit_code;
@@ -57,6 +59,7 @@ static void on_status(void *context, struct json_writer *w)
 
     json_member_str(w, "version", STR(SLUICE_VERSION));
     json_member_str(w, "stage", str_from(app->settings->stage));
+    json_member_str(w, "config_sha256", str_from(app->config_sha256));
     json_member_str(w, "state", str_from(lifecycle_state_name(lifecycle_state(app->lifecycle))));
     delivery_status(app->delivery, w);
     queue_metrics_status(app->store, w);
@@ -501,20 +504,36 @@ static void on_queues_declared(void *context, int error)
              LOG_BOOL("unclean_start", app->unclean_start));
 }
 
+/* Of what is shown, without the secrets: a digest of those could be guessed. */
+static void digest_config(struct app *app)
+{
+    uint8_t digest[DIGEST_SHA256_BYTES];
+    struct buf text;
+
+    buf_init(&text, CONFIG_SHOWN_MAX_BYTES);
+    if (settings_dump(app->settings, &text) == 0) {
+        digest_sha256(buf_str(&text), digest);
+        digest_hex(digest, sizeof(digest), app->config_sha256);
+    }
+    buf_done(&text);
+}
+
 static void build_base(struct app *app)
 {
-    static const char *const labels[] = {"version", "stage", NULL};
+    static const char *const labels[] = {"version", "stage", "config_sha256", NULL};
     const char *stage = app->settings->stage == NULL ? "" : app->settings->stage;
 
     app->loop = loop_new();
     app->metrics = metrics_new();
     app->process = process_metrics_new(app->metrics);
-    metric_set(metric_series(metrics_family(
-                                 app->metrics, METRIC_GAUGE, "sluice_build_info",
-                                 "Build of the running daemon, and the stage it runs in; always 1.",
-                                 labels),
-                             (const char *const[]){SLUICE_VERSION, stage}),
-               1);
+    digest_config(app);
+    metric_set(
+        metric_series(metrics_family(app->metrics, METRIC_GAUGE, "sluice_build_info",
+                                     "Build of the running daemon, its stage, and the SHA-256 of "
+                                     "what `sluice config show` prints; always 1.",
+                                     labels),
+                      (const char *const[]){SLUICE_VERSION, stage, app->config_sha256}),
+        1);
     app->start_time =
         metric_series(metrics_family(app->metrics, METRIC_GAUGE, "sluice_start_time_seconds",
                                      "Unix time at which the daemon became ready.", NULL),

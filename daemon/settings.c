@@ -5,12 +5,10 @@
 #include "settings_stage.h"
 #include "sluice/base/clock.h"
 #include "sluice/base/mem.h"
+#include "sluice/runtime/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const struct config_table table = {
     .parts = {&settings_rows_limits, &settings_rows_targets, &settings_rows_queues,
@@ -52,40 +50,13 @@ int settings_load(struct str text, const char *filename, struct settings **ret,
     return 0;
 }
 
-int settings_read_file(const char *path, struct buf *text)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        return err_from_errno(errno);
-    }
-    int rc = 0;
-    while (rc == 0) {
-        char *room = buf_reserve(text, 4096);
-        if (room == NULL) {
-            rc = buf_failed(text);
-            break;
-        }
-        ssize_t n = read(fd, room, 4096);
-        if (n == 0) {
-            break;
-        }
-        if (n < 0) {
-            rc = errno == EINTR ? 0 : err_from_errno(errno);
-            continue;
-        }
-        buf_commit(text, (size_t)n);
-    }
-    (void)close(fd);
-    return rc;
-}
-
 int settings_load_file(const char *path, const char *stage, struct settings **ret,
                        struct error_list *errors)
 {
     struct stage_overlay overlay = {.json = {NULL}};
     struct buf text;
     buf_init(&text, CONFIG_TEXT_MAX + 4096);
-    int rc = settings_read_file(path, &text);
+    int rc = file_read(path, &text);
     if (rc != 0) {
         (void)error_list_add(errors, rc, path, "cannot be read: %s; check the path and its rights",
                              err_text(rc));
@@ -95,14 +66,11 @@ int settings_load_file(const char *path, const char *stage, struct settings **re
     }
     if (rc == 0) {
         rc = settings_load(buf_str(&text), path, ret, errors);
-        stage_name_errors(&overlay, errors);
     }
+    stage_name_errors(&overlay, errors);
     stage_overlay_done(&overlay);
     /* It may have held secrets. */
-    if (text.ptr != NULL) {
-        explicit_bzero(text.ptr, text.cap);
-    }
-    buf_done(&text);
+    file_wipe(&text);
     return rc;
 }
 

@@ -142,6 +142,12 @@ static void report_queue(const struct advice *a)
 
 /* ---- the pace ---- */
 
+/* Calls a second. */
+static double limit_pace(const struct limit_settings *limit, const struct route_settings *route)
+{
+    return (double)limit->requests * (double)NS_PER_S / (double)limit->per_ns / route->weight;
+}
+
 static uint32_t routes_on(const struct settings *settings, uint32_t limit)
 {
     uint32_t count = 0;
@@ -155,23 +161,40 @@ static uint32_t routes_on(const struct settings *settings, uint32_t limit)
     return count;
 }
 
+const struct limit_settings *settings_narrowest_limit(const struct settings *settings,
+                                                      const struct route_settings *route,
+                                                      double *ret_pace)
+{
+    const struct limit_settings *narrowest = NULL;
+
+    for (uint32_t i = 0; i < route->limits.count; i++) {
+        const struct limit_settings *l = &settings->limits.items[route->limit_index[i]];
+        /* A quota ends; one that only counts holds nothing up; one by key, as much as there are
+           keys. */
+        bool bounds = l->kind != LIMIT_QUOTA && !l->dry_run && l->key == NULL;
+        double pace = limit_pace(l, route);
+        if (bounds && (narrowest == NULL || pace < *ret_pace)) {
+            narrowest = l;
+            *ret_pace = pace;
+        }
+    }
+    return narrowest;
+}
+
 static void find_pace(struct advice *a)
 {
     const struct route_settings *r = a->route;
-    double quota_pace = 0;
+    const struct limit_settings *narrowest = settings_narrowest_limit(a->settings, r, &a->pace);
 
+    if (narrowest != NULL) {
+        a->narrowest = narrowest->name;
+        a->sharers = routes_on(a->settings, (uint32_t)(narrowest - a->settings->limits.items));
+    }
     for (uint32_t i = 0; i < r->limits.count; i++) {
         const struct limit_settings *l = &a->settings->limits.items[r->limit_index[i]];
-        double pace = (double)l->requests * (double)NS_PER_S / (double)l->per_ns / r->weight;
-        /* One that only counts holds nothing up; one by key, as much as there are keys. */
-        bool bounds = !l->dry_run && l->key == NULL;
-        if (l->kind == LIMIT_QUOTA) {
-            a->quota = a->quota == NULL || pace < quota_pace ? l : a->quota;
-            quota_pace = a->quota == l ? pace : quota_pace;
-        } else if (bounds && (a->narrowest == NULL || pace < a->pace)) {
-            a->pace = pace;
-            a->narrowest = l->name;
-            a->sharers = routes_on(a->settings, r->limit_index[i]);
+        if (l->kind == LIMIT_QUOTA &&
+            (a->quota == NULL || limit_pace(l, r) < limit_pace(a->quota, r))) {
+            a->quota = l;
         }
     }
 }

@@ -1,10 +1,14 @@
 #include "settings_stage.h"
 
+#include "sluice/runtime/file.h"
+
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define STAGES_TEXT_MAX 200
+#define STAGES_TEXT_MAX   200
+#define STAGE_MEMBERS_MAX 1000 /* as many as a table may have */
 
 /* ---- where it is ---- */
 
@@ -31,36 +35,43 @@ static bool overlay_path(const char *path, const char *stage, char *out, size_t 
     return snprintf(out, size, "%.*s.%s.json", STR_FMT(stem_of(path)), stage) < (int)size;
 }
 
+/* The stage of "sluice.prd.json" beside sluice.json; STR_NONE: the file is of none. */
+static struct str stage_of(struct str file, struct str base)
+{
+    char stage[CONFIG_NAME_MAX + 2];
+
+    if (!str_starts_with(file, base) || !str_ends_with(file, STR(".json")) ||
+        file.len <= base.len + 6 || file.ptr[base.len] != '.') {
+        return STR_NONE;
+    }
+    struct str ret = {file.ptr + base.len + 1, file.len - base.len - 6};
+    return is_name(str_copy(stage, sizeof(stage), ret)) ? ret : STR_NONE;
+}
+
 /* "dev, prd": those that have a file there; "none". */
 static void list_stages(const char *path, char out[STAGES_TEXT_MAX])
 {
-    struct str stem = stem_of(path);
-    const char *slash = memrchr(stem.ptr, '/', stem.len);
-    struct str base =
-        slash == NULL ? stem : (struct str){slash + 1, stem.len - (size_t)(slash + 1 - stem.ptr)};
+    struct str base = stem_of(path);
+    const char *slash = memrchr(base.ptr, '/', base.len);
     char folder[1024] = ".";
-    struct dirent *entry;
+    struct dirent **entries = NULL;
     size_t at = 0;
 
     if (slash != NULL) {
-        (void)snprintf(folder, sizeof(folder), "%.*s/", (int)(slash - stem.ptr), stem.ptr);
+        (void)snprintf(folder, sizeof(folder), "%.*s/", (int)(slash - base.ptr), base.ptr);
+        base = (struct str){slash + 1, base.len - (size_t)(slash + 1 - base.ptr)};
     }
     (void)snprintf(out, STAGES_TEXT_MAX, "none");
-    DIR *dir = opendir(folder);
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        struct str name = str_from(entry->d_name);
-        if (!str_starts_with(name, base) || !str_ends_with(name, STR(".json")) ||
-            name.len <= base.len + 6 || name.ptr[base.len] != '.') {
-            continue;
+    int count = scandir(folder, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        struct str stage = stage_of(str_from(entries[i]->d_name), base);
+        if (stage.ptr != NULL && at + stage.len + 3 < STAGES_TEXT_MAX) {
+            at += (size_t)snprintf(out + at, STAGES_TEXT_MAX - at, "%s%.*s", at == 0 ? "" : ", ",
+                                   STR_FMT(stage));
         }
-        struct str stage = {name.ptr + base.len + 1, name.len - base.len - 6};
-        int len =
-            snprintf(out + at, STAGES_TEXT_MAX - at, "%s%.*s", at == 0 ? "" : ", ", STR_FMT(stage));
-        at += len > 0 && at + (size_t)len < STAGES_TEXT_MAX ? (size_t)len : 0;
+        free(entries[i]);
     }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
+    free(entries);
 }
 
 /* ---- reading and merging ---- */
@@ -78,7 +89,7 @@ static int read_overlay(const char *path, const char *stage, struct stage_overla
                               "found \"%.80s\"; allowed: letters, digits, - and _", stage);
     }
     buf_init(&text, CONFIG_TEXT_MAX + 4096);
-    rc = settings_read_file(overlay->path, &text);
+    rc = file_read(overlay->path, &text);
     if (rc == ERR_NOT_FOUND) {
         list_stages(path, stages);
         rc = error_list_add(errors, rc, "--stage", "there is no %s; stages that have a file: %s",
@@ -91,10 +102,7 @@ static int read_overlay(const char *path, const char *stage, struct stage_overla
     } else if (json_type(overlay->json.root) != JSON_OBJECT) {
         rc = error_list_add(errors, ERR_SYNTAX, overlay->path, "expected an object");
     }
-    if (text.ptr != NULL) {
-        explicit_bzero(text.ptr, text.cap);
-    }
-    buf_done(&text);
+    file_wipe(&text);
     return rc;
 }
 
@@ -109,6 +117,61 @@ static int check_stage(const struct json_value *root, const char *where, const c
                                 "stage: found \"%.*s\", and the stage "
                                 "is \"%s\"; remove one",
                                 STR_FMT(found), stage);
+}
+
+/* A null that removes nothing is no part of RFC 7396's errors, but a key that was misspelt. */
+static int check_removed(const struct json_value *base, const struct json_value *patch,
+                         struct buf *path, struct error_list *errors)
+{
+    size_t before = path->len;
+    int rc = 0;
+
+    for (const struct json_value *v = json_first(patch); v != NULL; v = json_next(v)) {
+        const struct json_value *found = json_get_str(base, json_key(v));
+        int error = 0;
+        (void)buf_addf(path, "%s%.*s", before == 0 ? "" : ".", STR_FMT(json_key(v)));
+        if (json_type(v) == JSON_OBJECT) {
+            error = check_removed(found, v, path, errors);
+        } else if (json_type(v) == JSON_NULL && found == NULL) {
+            error = error_list_add(errors, ERR_INVALID, buf_str(path).ptr,
+                                   "found null, which removes what the base file says, and it does "
+                                   "not say anything here; remove it, or look at its spelling");
+        }
+        rc = rc == 0 ? error : rc;
+        buf_truncate(path, before);
+        path->failed = 0;
+    }
+    return rc;
+}
+
+/* Members are looked up one by one: objects that no configuration has would take minutes. */
+static bool is_too_wide(const struct json_value *value)
+{
+    bool wide = json_type(value) == JSON_OBJECT && json_count(value) > STAGE_MEMBERS_MAX;
+
+    for (const struct json_value *v = json_first(value); v != NULL && !wide; v = json_next(v)) {
+        wide = is_too_wide(v);
+    }
+    return wide;
+}
+
+static int check_overlay(const struct json_value *base, const struct stage_overlay *overlay,
+                         const char *path, const char *stage, struct error_list *errors)
+{
+    struct buf where;
+
+    if (json_type(base) != JSON_OBJECT) {
+        return error_list_add(errors, ERR_INVALID, path, "expected an object");
+    }
+    if (is_too_wide(base) || is_too_wide(overlay->json.root)) {
+        return error_list_add(errors, ERR_TOO_BIG, is_too_wide(base) ? path : overlay->path,
+                              "an object has more than %d members", STAGE_MEMBERS_MAX);
+    }
+    buf_init(&where, 4096); /* a longer one is cut: the error has less room than that anyway */
+    int rc = check_removed(base, overlay->json.root, &where, errors);
+    buf_done(&where);
+    int of_stage = check_stage(overlay->json.root, overlay->path, stage, errors);
+    return rc == 0 ? of_stage : rc;
 }
 
 static void write_merged(const struct json *base, const struct stage_overlay *overlay,
@@ -132,10 +195,7 @@ static void write_merged(const struct json *base, const struct stage_overlay *ov
     }
     json_done(&all);
     json_done(&named);
-    if (merged.ptr != NULL) {
-        explicit_bzero(merged.ptr, merged.cap);
-    }
-    buf_done(&merged);
+    file_wipe(&merged);
     buf_done(&name);
 }
 
@@ -152,7 +212,7 @@ int stage_merge(const char *path, const char *stage, struct buf *text,
                             e.text);
     }
     if (rc == 0) {
-        rc = check_stage(overlay->json.root, overlay->path, stage, errors);
+        rc = check_overlay(base.root, overlay, path, stage, errors);
     }
     if (rc == 0) {
         buf_init(&merged, CONFIG_TEXT_MAX);
@@ -160,8 +220,7 @@ int stage_merge(const char *path, const char *stage, struct buf *text,
         rc = merged.len == 0 || buf_failed(&merged) != 0
                  ? error_list_add(errors, ERR_TOO_BIG, path, "is too large with %s", overlay->path)
                  : 0;
-        explicit_bzero(text->ptr, text->cap);
-        buf_done(text);
+        file_wipe(text);
         *text = merged;
     }
     json_done(&base);

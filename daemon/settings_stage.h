@@ -16,9 +16,6 @@ struct stage_overlay {
     struct json json;
 };
 
-/* The whole of a file, bounded. */
-SL_MUST_CHECK int settings_read_file(const char *path, struct buf *text);
-
 /* text: of the file at path; becomes the merged one, with `stage` in it. errors: what is wrong with
  * one of the two, as a text, or which stages there are. stage_overlay_done() in any case. */
 SL_MUST_CHECK int stage_merge(const char *path, const char *stage, struct buf *text,

@@ -3,13 +3,11 @@
 #include "profile_file.h"
 #include "sluice/base/buf.h"
 #include "sluice/base/mem.h"
+#include "sluice/runtime/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FILE_MAX_BYTES  ((size_t)1 << 20)
 #define ARENA_MAX_BYTES ((size_t)32 << 20)
@@ -51,37 +49,17 @@ static bool expand(const struct aws_environment *environment, struct str path, c
                                         path.ptr + 1) < (int)size;
 }
 
-/* A directory is no file; neither is there an error in one that is not there. */
+/* One that is not there is empty. */
 static int read_file(const char *path, struct buf *text, struct error *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    int error = 0;
-    ssize_t n = 1;
+    int error = file_read(path, text);
 
-    if (fd < 0) {
-        return errno == ENOENT || errno == ENOTDIR
-                   ? 0
-                   : error_set(e, err_from_errno(errno), path, "cannot be read: %s",
-                               strerror(errno));
+    if (error == 0 || error == ERR_NOT_FOUND) {
+        return 0;
     }
-    while (error == 0 && n != 0) {
-        char *room = buf_reserve(text, 4096);
-        if (room == NULL) {
-            error = error_set(e, buf_failed(text), path, "is larger than 1 MiB");
-            break;
-        }
-        n = read(fd, room, 4096);
-        if (n > 0) {
-            buf_commit(text, (size_t)n);
-        } else if (n < 0 && errno == EISDIR) {
-            n = 0;
-        } else if (n < 0 && errno != EINTR) {
-            error =
-                error_set(e, err_from_errno(errno), path, "cannot be read: %s", strerror(errno));
-        }
-    }
-    (void)close(fd);
-    return error;
+    return error_set(e, error, path,
+                     error == ERR_TOO_BIG ? "is larger than 1 MiB" : "cannot be read: %s",
+                     err_text(error));
 }
 
 static int load(struct aws_environment *environment, struct profile_file *file,
@@ -101,10 +79,7 @@ static int load(struct aws_environment *environment, struct profile_file *file,
     if (error == 0) {
         error = profile_file_parse(file, buf_str(&text), &environment->arena, e);
     }
-    if (text.ptr != NULL) {
-        explicit_bzero(text.ptr, text.cap);
-    }
-    buf_done(&text);
+    file_wipe(&text);
     return error;
 }
 

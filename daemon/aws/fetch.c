@@ -4,14 +4,12 @@
 #include "sluice/base/json.h"
 #include "sluice/base/words.h"
 #include "sluice/runtime/command.h"
+#include "sluice/runtime/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define ARENA_MAX_BYTES    ((size_t)256 << 10)
 #define TEXT_MAX_BYTES     ((size_t)64 << 10)
@@ -22,21 +20,13 @@
 
 /* ---- its life ---- */
 
-static void wipe(struct buf *buf)
-{
-    if (buf->ptr != NULL) {
-        explicit_bzero(buf->ptr, buf->cap);
-    }
-    buf_done(buf);
-}
-
 static void fetch_free(struct fetch *fetch)
 {
     loop_timer_clear(fetch->env.loop, &fetch->again);
     fetch_sso_done(fetch->login);
     credentials_unref(fetch->signing);
-    wipe(&fetch->text);
-    wipe(&fetch->errors);
+    file_wipe(&fetch->text);
+    file_wipe(&fetch->errors);
     arena_wipe(&fetch->arena);
     arena_done(&fetch->arena);
     free(fetch);
@@ -183,23 +173,8 @@ void fetch_work(struct fetch *fetch, void (*work)(void *context),
 static void read_file(void *context)
 {
     struct fetch *fetch = context;
-    char chunk[4096];
-    ssize_t n = 1;
-    int fd = open(fetch->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
-    fetch->job_error = fd < 0 ? err_from_errno(errno) : 0;
-    while (fetch->job_error == 0 && n != 0) {
-        n = read(fd, chunk, sizeof(chunk));
-        if (n > 0) {
-            fetch->job_error = buf_append(&fetch->text, chunk, (size_t)n);
-        } else if (n < 0 && errno != EINTR) {
-            fetch->job_error = err_from_errno(errno);
-        }
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    explicit_bzero(chunk, sizeof(chunk));
+    fetch->job_error = file_read(fetch->path, &fetch->text);
 }
 
 void fetch_read_file(struct fetch *fetch, const char *path, void (*worked)(struct fetch *fetch))

@@ -2,6 +2,7 @@
 #include "fetch_answer.h"
 
 #include "sluice/base/json.h"
+#include "sluice/runtime/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,10 +29,7 @@ void fetch_sso_done(struct sso_login *login)
 {
     if (login != NULL) {
         json_done(&login->file);
-        if (login->written.ptr != NULL) {
-            explicit_bzero(login->written.ptr, login->written.cap);
-        }
-        buf_done(&login->written);
+        file_wipe(&login->written);
         free(login);
     }
 }
@@ -79,10 +77,7 @@ static void on_credentials(struct fetch *fetch, const struct http_result *result
     json_done(&json);
     error = fetch_answer_json(buf_str(&inner), &names, str_from(fetch->source->said_by),
                               &credentials, &e);
-    if (inner.ptr != NULL) {
-        explicit_bzero(inner.ptr, inner.cap);
-    }
-    buf_done(&inner);
+    file_wipe(&inner);
     if (error != 0) {
         fetch_fail(fetch, ERR_PROTOCOL, "%s", e.text);
     } else {
@@ -131,10 +126,7 @@ static void compose(struct sso_login *login)
             (void)json_write_value(&value, v);
             json_key_write(&w, key);
             json_write_raw(&w, buf_str(&value));
-            if (value.ptr != NULL) {
-                explicit_bzero(value.ptr, value.cap);
-            }
-            buf_done(&value);
+            file_wipe(&value);
         }
     }
     write_member(&w, STR("accessToken"), login->access_token);
@@ -228,10 +220,7 @@ static void renew(struct fetch *fetch)
     json_member_str(&w, "refreshToken", get(fetch->login, "refreshToken"));
     json_object_end(&w);
     request.body = str_from(arena_dup(&fetch->arena, buf_str(&body).ptr, buf_str(&body).len));
-    if (body.ptr != NULL) {
-        explicit_bzero(body.ptr, body.cap);
-    }
-    buf_done(&body);
+    file_wipe(&body);
     fetch_header(&request, "Content-Type", STR("application/json"));
     fetch_ask(fetch, &request, on_token);
 }

@@ -2,6 +2,7 @@
 #include "fetch_answer.h"
 #include "sqs_client_internal.h"
 
+#include "sluice/runtime/file.h"
 #include "sluice/sqs/sigv4.h"
 
 #include <stdio.h>
@@ -157,10 +158,7 @@ static void ask(struct fetch *fetch, const char *action, struct str token)
     struct str text = buf_str(&body);
     char *kept = buf_failed(&body) != 0 ? NULL : arena_dup(&fetch->arena, text.ptr, text.len);
     size_t len = text.len;
-    if (body.ptr != NULL) {
-        explicit_bzero(body.ptr, body.cap);
-    }
-    buf_done(&body);
+    file_wipe(&body);
     if (kept == NULL) {
         fetch_fail(fetch, ERR_TOO_BIG, "the request to STS is too large");
         return;

@@ -435,3 +435,17 @@ char *str_redact_url(char *out, size_t out_size, struct str url)
                    (int)(shown - user), rest.ptr + user, query == NULL ? "" : "?***");
     return out;
 }
+
+struct str str_url_origin(struct str url)
+{
+    size_t slashes = 0;
+    size_t end = 0;
+
+    for (; end < url.len && url.ptr[end] != '?'; end++) {
+        slashes += url.ptr[end] == '/';
+        if (slashes == 3) {
+            break;
+        }
+    }
+    return (struct str){url.ptr, end};
+}

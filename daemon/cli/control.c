@@ -155,6 +155,10 @@ static int print_status(struct str text)
         fprintf(stderr, "sluice: the daemon's answer is no JSON\n");
         return EXIT_CODE_FAILED;
     }
+    struct str stage = json_string(json_get(json.root, "stage"));
+    if (stage.len > 0) {
+        printf("stage %.*s\n\n", STR_FMT(stage));
+    }
     print_routes(json_get(json.root, "routes"));
     print_costs(json_get(json.root, "routes"));
     putchar('\n');

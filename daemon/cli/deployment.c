@@ -2,17 +2,20 @@
 
 #include "sluice/sqs/arn.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char *const deployment_drain_actions[] = {"sqs:ChangeMessageVisibility", "sqs:DeleteMessage",
-                                                "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
-                                                NULL};
-const char *const deployment_send_actions[] = {"sqs:SendMessage", NULL};
-static const char *const assume[] = {"sts:AssumeRole", NULL};
-static const char *const decrypt[] = {"kms:Decrypt", "kms:GenerateDataKey", NULL};
+#define ARENA_MAX_BYTES ((size_t)16 << 20)
+
+/* A batch of messages is covered by the action on one. */
+static const char *const drain_actions[] = {"sqs:ChangeMessageVisibility", "sqs:DeleteMessage",
+                                            "sqs:GetQueueAttributes", "sqs:ReceiveMessage", NULL};
+static const char *const send_actions[] = {"sqs:SendMessage", NULL};
+static const char *const assume_actions[] = {"sts:AssumeRole", NULL};
+/* A sender needs both: the key of the data that it encrypts comes from the queue's key. */
+static const char *const decrypt_actions[] = {"kms:Decrypt", NULL};
+static const char *const encrypt_actions[] = {"kms:Decrypt", "kms:GenerateDataKey", NULL};
 
 /* ---- queues ---- */
 
@@ -53,27 +56,129 @@ int deployment_queue(const struct settings *settings, const char *url, struct de
     return len < (int)sizeof(ret->arn) ? 0 : error_set(e, ERR_TOO_BIG, "", "%s is too long", url);
 }
 
-bool deployment_is_sqs(const struct route_settings *route)
+static bool is_sqs(const struct route_settings *route)
 {
     return route->queue_index == SETTINGS_NONE;
 }
 
-/* ---- statements ---- */
-
-/* Sids are letters and digits. */
-static void statement(struct json_writer *w, const char *what, const char *name,
-                      const char *const *actions, const char *resource)
+bool deployment_drains(const struct route_settings *route, const char *asked_route)
 {
-    char sid[128];
-    size_t at = (size_t)snprintf(sid, sizeof(sid), "%s", what);
+    return is_sqs(route) && (asked_route == NULL ? route->assume_role.arn == NULL
+                                                 : strcmp(asked_route, route->name) == 0);
+}
 
-    for (bool first = true; *name != '\0' && at + 1 < sizeof(sid); name++) {
-        if (isalnum((unsigned char)*name)) {
-            sid[at++] = (char)(first ? toupper((unsigned char)*name) : *name);
+/* ---- what is needed ---- */
+
+static int need(struct deployment_needs *needs, struct deployment_arns *arns, const char *arn,
+                struct error *e)
+{
+    for (uint32_t i = 0; i < arns->count; i++) {
+        if (strcmp(arns->items[i], arn) == 0) {
+            return 0;
         }
-        first = !isalnum((unsigned char)*name);
     }
-    sid[at] = '\0';
+    const char *copy = arena_dup(&needs->arena, arn, strlen(arn));
+    if (copy == NULL) {
+        return error_set(e, ERR_TOO_BIG, "", "too many queues");
+    }
+    arns->items[arns->count++] = copy;
+    return 0;
+}
+
+static int need_queue(const struct deployment_wanted *wanted, const struct route_settings *route,
+                      struct deployment_needs *needs, struct error *e)
+{
+    struct deployment_queue queue;
+    char arn[DEPLOYMENT_ARN_MAX];
+    int error = deployment_queue(wanted->settings, route->queue, &queue, e);
+
+    if (error == 0) {
+        error = need(needs, &needs->drain, queue.arn, e);
+    }
+    if (error != 0) {
+        return error;
+    }
+    error = wanted->dead_letter(wanted->context, route, &queue, arn, e);
+    if (error == ERR_NOT_FOUND) {
+        return 0;
+    }
+    return error == 0 ? need(needs, &needs->send, arn, e) : error;
+}
+
+static int need_destination(const struct deployment_wanted *wanted,
+                            const struct destination_settings *to, struct deployment_needs *needs,
+                            struct error *e)
+{
+    struct deployment_queue queue;
+
+    if (to->queue == NULL || to->queue_index != SETTINGS_NONE) {
+        return 0;
+    }
+    int error = deployment_queue(wanted->settings, to->queue, &queue, e);
+    return error == 0 ? need(needs, &needs->send, queue.arn, e) : error;
+}
+
+static int need_route(const struct deployment_wanted *wanted, const struct route_settings *route,
+                      struct deployment_needs *needs, struct error *e)
+{
+    int error = 0;
+
+    if (deployment_drains(route, wanted->route)) {
+        error = need_queue(wanted, route, needs, e);
+    } else if (is_sqs(route)) {
+        error = need(needs, &needs->assume, route->assume_role.arn, e);
+    }
+    if (wanted->route != NULL && route->assume_role.arn != NULL) {
+        return error; /* records are sent with the daemon's own credentials */
+    }
+    if (error == 0) {
+        error = need_destination(wanted, &route->on_success, needs, e);
+    }
+    return error == 0 ? need_destination(wanted, &route->on_failure, needs, e) : error;
+}
+
+int deployment_needs_find(const struct deployment_wanted *wanted, struct deployment_needs *ret,
+                          struct error *e)
+{
+    uint32_t count = wanted->settings->routes.count;
+    int error = 0;
+
+    *ret = (struct deployment_needs){.drain.items = MEM_NEW_ARRAY(count + 1, const char *),
+                                     .send.items = MEM_NEW_ARRAY(3 * count + 1, const char *),
+                                     .assume.items = MEM_NEW_ARRAY(count + 1, const char *)};
+    arena_init(&ret->arena, ARENA_MAX_BYTES);
+    for (uint32_t i = 0; i < count && error == 0; i++) {
+        const struct route_settings *route = &wanted->settings->routes.items[i];
+        if (wanted->route == NULL || strcmp(wanted->route, route->name) == 0) {
+            error = need_route(wanted, route, ret, e);
+        }
+    }
+    if (error == 0 && ret->drain.count + ret->send.count + ret->assume.count == 0) {
+        error =
+            error_set(e, ERR_NOT_FOUND, "",
+                      wanted->route == NULL ? "no route uses Amazon SQS: there is nothing to allow"
+                                            : "there is no such route that uses Amazon SQS");
+    }
+    return error;
+}
+
+void deployment_needs_done(struct deployment_needs *needs)
+{
+    free(needs->drain.items);
+    free(needs->send.items);
+    free(needs->assume.items);
+    arena_done(&needs->arena);
+}
+
+/* ---- the policy ---- */
+
+static void statement(const struct deployment_policy *policy, struct json_writer *w,
+                      const char *sid, const char *const *actions,
+                      const struct deployment_arns *arns)
+{
+    if (arns->count == 0) {
+        return;
+    }
     json_object_begin(w);
     json_member_str(w, "Sid", str_from(sid));
     json_member_str(w, "Effect", STR("Allow"));
@@ -83,109 +188,34 @@ static void statement(struct json_writer *w, const char *what, const char *name,
         json_write_str(w, str_from(*actions));
     }
     json_array_end(w);
-    json_member_str(w, "Resource", str_from(resource));
+    json_key_write(w, STR("Resource"));
+    json_array_begin(w);
+    for (uint32_t i = 0; i < arns->count; i++) {
+        if (policy->resource != NULL) {
+            policy->resource(policy->context, w, arns->items[i]);
+        } else {
+            json_write_str(w, str_from(arns->items[i]));
+        }
+    }
+    json_array_end(w);
     json_object_end(w);
 }
 
-/* A name is of the account and region of the queue itself. */
-static void dead_letter_arn(const char *queue_arn, const char *dead_letter,
-                            char out[DEPLOYMENT_ARN_MAX])
+void deployment_policy_write(const struct deployment_needs *needs,
+                             const struct deployment_policy *policy, struct json_writer *w)
 {
-    const char *last = strrchr(queue_arn, ':');
-
-    if (strncmp(dead_letter, "arn:", 4) == 0) {
-        (void)snprintf(out, DEPLOYMENT_ARN_MAX, "%s", dead_letter);
-    } else {
-        (void)snprintf(out, DEPLOYMENT_ARN_MAX, "%.*s:%s", (int)(last - queue_arn), queue_arn,
-                       dead_letter);
-    }
-}
-
-static int queue_statements(const struct deployment_policy *policy,
-                            const struct route_settings *route, struct json_writer *w,
-                            struct error *e)
-{
-    struct deployment_queue queue;
-    char arn[DEPLOYMENT_ARN_MAX];
-    int error = deployment_queue(policy->settings, route->queue, &queue, e);
-
-    if (error != 0) {
-        return error;
-    }
-    statement(w, "Drain", route->name, deployment_drain_actions, queue.arn);
-    if (policy->dead_letter != NULL) {
-        dead_letter_arn(queue.arn, policy->dead_letter, arn);
-        statement(w, "DeadLetter", route->name, deployment_send_actions, arn);
-    }
-    return 0;
-}
-
-static int destination_statement(const struct deployment_policy *policy, const char *what,
-                                 const struct route_settings *route,
-                                 const struct destination_settings *to, struct json_writer *w,
-                                 struct error *e)
-{
-    struct deployment_queue queue;
-
-    if (to->queue == NULL || to->queue_index != SETTINGS_NONE) {
-        return 0;
-    }
-    int error = deployment_queue(policy->settings, to->queue, &queue, e);
-    if (error == 0) {
-        statement(w, what, route->name, deployment_send_actions, queue.arn);
-    }
-    return error;
-}
-
-static int route_statements(const struct deployment_policy *policy,
-                            const struct route_settings *route, struct json_writer *w,
-                            struct error *e)
-{
-    bool for_role = policy->route != NULL && route->assume_role.arn != NULL;
-    int error = 0;
-
-    if (deployment_is_sqs(route) && (route->assume_role.arn == NULL || for_role)) {
-        error = queue_statements(policy, route, w, e);
-    } else if (deployment_is_sqs(route)) {
-        statement(w, "Assume", route->name, assume, route->assume_role.arn);
-    }
-    if (error == 0 && !for_role) {
-        error = destination_statement(policy, "OnSuccess", route, &route->on_success, w, e);
-    }
-    if (error == 0 && !for_role) {
-        error = destination_statement(policy, "OnFailure", route, &route->on_failure, w, e);
-    }
-    return error;
-}
-
-int deployment_policy_write(const struct deployment_policy *policy, struct json_writer *w,
-                            struct error *e)
-{
-    bool found = false;
-    int error = 0;
+    const char *keys[] = {policy->kms_key};
+    const bool uses_queues = needs->drain.count + needs->send.count > 0;
+    const struct deployment_arns key = {keys, policy->kms_key != NULL && uses_queues ? 1 : 0};
 
     json_object_begin(w);
     json_member_str(w, "Version", STR("2012-10-17"));
     json_key_write(w, STR("Statement"));
     json_array_begin(w);
-    for (uint32_t i = 0; i < policy->settings->routes.count && error == 0; i++) {
-        const struct route_settings *route = &policy->settings->routes.items[i];
-        if (policy->route == NULL || strcmp(policy->route, route->name) == 0) {
-            size_t before = w->out->len;
-            error = route_statements(policy, route, w, e);
-            found = found || w->out->len > before;
-        }
-    }
-    if (policy->kms_key != NULL) {
-        statement(w, "Decrypt", "", decrypt, policy->kms_key);
-    }
+    statement(policy, w, "Drain", drain_actions, &needs->drain);
+    statement(policy, w, "Send", send_actions, &needs->send);
+    statement(policy, w, "AssumeRole", assume_actions, &needs->assume);
+    statement(policy, w, "UseKey", needs->send.count > 0 ? encrypt_actions : decrypt_actions, &key);
     json_array_end(w);
     json_object_end(w);
-    if (error == 0 && !found) {
-        error =
-            error_set(e, ERR_NOT_FOUND, "",
-                      policy->route == NULL ? "no route uses Amazon SQS: there is nothing to allow"
-                                            : "there is no such route that uses Amazon SQS");
-    }
-    return error;
 }

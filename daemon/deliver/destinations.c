@@ -216,21 +216,6 @@ static void start_url(struct destination *d, struct destination_send *send)
 
 /* ---- all of them ---- */
 
-/* Path and query of a URL to post to are often a secret. */
-static size_t host_end(struct str url)
-{
-    size_t slashes = 0;
-    size_t end = 0;
-
-    for (; end < url.len && url.ptr[end] != '?'; end++) {
-        slashes += url.ptr[end] == '/';
-        if (slashes == 3) {
-            break;
-        }
-    }
-    return end;
-}
-
 static struct destination *new_one(struct loop *loop, struct str where, size_t shown)
 {
     struct destination *d = MEM_NEW(struct destination);
@@ -266,7 +251,8 @@ struct destination *destination_sqs_new(struct loop *loop, struct sqs_client *cl
 struct destination *destination_url_new(struct loop *loop, struct http_client *client,
                                         struct str url)
 {
-    struct destination *d = new_one(loop, url, host_end(url));
+    /* Path and query of a URL to post to are often a secret. */
+    struct destination *d = new_one(loop, url, str_url_origin(url).len);
 
     d->start = start_url;
     d->http = client;

@@ -65,7 +65,8 @@ static void path_cut(struct reader *r, size_t len)
 static void found_text(const struct config_row *row, const struct json_value *value,
                        char out[FOUND_MAX])
 {
-    if ((row->flags & CONFIG_SECRET) != 0) {
+    bool is_url = (row->flags & CONFIG_URL) != 0 && json_string(value).len > 0;
+    if ((row->flags & CONFIG_SECRET) != 0 || is_url) {
         str_copy(out, FOUND_MAX, STR("a value that is not shown"));
         return;
     }

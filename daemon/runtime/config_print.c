@@ -5,6 +5,7 @@
 #include "sluice/base/json.h"
 #include "sluice/runtime/config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define INDENT         4
@@ -38,13 +39,16 @@ static void write_secret(struct printer *p, const struct config_row *row, const 
 {
     char url[2200];
 
-    if ((row->flags & CONFIG_SECRET) != 0) {
-        write_string(p, STR("<redacted>"));
-    } else if ((row->flags & CONFIG_URL) != 0) {
-        write_string(p, str_from(str_redact_url(url, sizeof(url), str_from(text))));
-    } else {
-        write_string(p, str_from(text));
+    if ((row->flags & CONFIG_URL) == 0) {
+        write_string(p, (row->flags & CONFIG_SECRET) != 0 ? STR("<redacted>") : str_from(text));
+        return;
     }
+    (void)str_redact_url(url, sizeof(url), str_from(text));
+    if ((row->flags & CONFIG_SECRET) != 0) {
+        struct str origin = str_url_origin(str_from(url));
+        (void)snprintf(url + origin.len, sizeof(url) - origin.len, "/***");
+    }
+    write_string(p, str_from(url));
 }
 
 /* ---- dump ---- */

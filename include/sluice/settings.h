@@ -193,6 +193,12 @@ void settings_free(struct settings *settings);
 /* What is allowed but probably not meant. */
 void settings_warn(const struct settings *settings, struct error_list *warnings);
 
+/* The limit that sets the route's pace, and that in calls a second; NULL: none does, and *ret_pace
+ * is as it was. Quotas set none, nor limits by key or that only count. */
+const struct limit_settings *settings_narrowest_limit(const struct settings *settings,
+                                                      const struct route_settings *route,
+                                                      double *ret_pace);
+
 /* As JSON, secrets redacted. */
 int settings_dump(const struct settings *settings, struct buf *out);
 /* conf/sluice.full.json */

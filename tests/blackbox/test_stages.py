@@ -1,4 +1,5 @@
 """One configuration for several stages, and what a deployment needs beside it: the policy that is just enough, a template."""
+import hashlib
 import json
 import os
 import pathlib
@@ -55,11 +56,16 @@ def test_what_is_wrong_with_a_stage():
     files()
     error = sluice("check", "--config", "sluice.json", "--stage", "stg", code=3)
     assert "there is no sluice.stg.json; stages that have a file: " in error and "dev" in error and "prd" in error, error
-    pathlib.Path("sluice.prd.json").write_text('{ "limits": { "createjob": { "requests": "many" } }, "lgo": {}, "routes": { "createjob": { "x": 1 } } }')
+    pathlib.Path("sluice.prd.json").write_text(
+        '{ "limits": { "createjob": { "requests": "many" } }, "lgo": {}, "routes": { "createjob": { "x": 1 } } }')
     error = sluice("check", "--config", "sluice.json", "--stage", "prd", code=3)
     for where in ("limits.createjob.requests: ", "lgo: ", "routes.createjob.x: "):
         line = [x for x in error.split("\n") if where in x]
         assert line and line[0].endswith("(in sluice.prd.json)"), error
+    pathlib.Path("sluice.prd.json").write_text('{ "lgo": null, "routes": { "theirs": null, "thiers": null, "new": { "paused": null } } }')
+    error = sluice("check", "--config", "sluice.json", "--stage", "prd", code=3)
+    assert [x.split(": ")[1] for x in error.splitlines() if "removes what" in x and x.endswith("(in sluice.prd.json)")] == [
+        "lgo", "routes.thiers", "routes.new.paused"], error
     pathlib.Path("sluice.prd.json").write_text('{ "limits": ')
     error = sluice("run", "--config", "sluice.json", "--stage", "prd", code=3)
     assert "sluice.prd.json" in error and "line 1" in error, error
@@ -73,6 +79,22 @@ def test_what_is_wrong_with_a_stage():
     pathlib.Path("sluice.prd.json").write_text(PRD)
     error = sluice("check", "--config", "sluice.json", "--stage", "prd", code=3)
     assert "limits.createjob.per: " in error and "(in " not in error, error
+    pathlib.Path("sluice.json").write_text("[]")
+    assert "sluice.json: expected an object" in sluice("check", "--config", "sluice.json", "--stage", "prd", code=3)
+
+
+def test_urls_are_shown_without_secrets():
+    """The query of a target; of a place to post to all but the host, as the path is a secret there. Also in errors."""
+    config = {"targets": {"t": {"url": "http://127.0.0.1:1/jobs?key=hush"}}, "queues": {"q": {}},
+              "routes": {"r": {"queue": "q", "target": "t", "on_failure": {"url": "https://hooks.example.com/services/hush"}}}}
+    pathlib.Path("sluice.json").write_text(json.dumps(config))
+    shown = json.loads(sluice("config", "show", "--config", "sluice.json"))
+    assert shown["targets"]["t"]["url"] == "http://127.0.0.1:1/jobs?***" and "hush" not in json.dumps(shown)
+    assert shown["routes"]["r"]["on_failure"]["url"] == "https://hooks.example.com/***"
+    config["targets"]["t"]["url"] = "http://h/?key=hush" + 3000 * "x"
+    pathlib.Path("sluice.json").write_text(json.dumps(config))
+    error = sluice("check", "--config", "sluice.json", code=3)
+    assert "targets.t.url: found a value that is not shown; allowed: " in error and "hush" not in error, error
 
 
 def test_the_stage_in_logs_and_metrics():
@@ -80,8 +102,12 @@ def test_the_stage_in_logs_and_metrics():
     pathlib.Path("base.prd.json").write_text('{ "log": { "service": "jobs" } }')
     daemon = Daemon(pathlib.Path("base.json").resolve(), args=["--stage", "prd"])
     assert {x["stage"] for x in daemon.lines()} == {"prd"} and {x["service"] for x in daemon.lines()} == {"jobs"}
-    assert [k for k in daemon.metrics() if k.startswith("sluice_build_info{") and 'stage="prd"' in k]
-    assert daemon.status()["stage"] == "prd"
+    shown = sluice("config", "show", "--config", "base.json", "--stage", "prd")
+    digest = hashlib.sha256(shown.encode()).hexdigest()
+    info = [k for k in daemon.metrics() if k.startswith("sluice_build_info{")]
+    assert len(info) == 1 and 'stage="prd"' in info[0] and f'config_sha256="{digest}"' in info[0], (info, digest)
+    assert daemon.status()["stage"] == "prd" and daemon.status()["config_sha256"] == digest
+    assert sluice("status", "--data-dir", str(daemon.data_dir)).startswith("stage prd\n")
     assert daemon.stop() == 0
 
 
@@ -89,7 +115,9 @@ def statements(*args):
     policy = json.loads(sluice("iam-policy", "--config", "sluice.json", *args))
     assert policy["Version"] == "2012-10-17" and len({s["Sid"] for s in policy["Statement"]}) == len(policy["Statement"])
     assert all(s["Sid"].isalnum() and s["Effect"] == "Allow" for s in policy["Statement"])
-    return {s["Resource"]: s["Action"] for s in policy["Statement"]}
+    resources = [r for s in policy["Statement"] for r in s["Resource"]]
+    assert len(set(resources)) == len(resources), resources
+    return {r: s["Action"] for s in policy["Statement"] for r in s["Resource"]}
 
 
 def test_iam_policy():
@@ -105,6 +133,13 @@ def test_iam_policy():
     trust = json.loads(sluice("iam-policy", "--config", "sluice.json", *ROLE_ROUTE, "--trust", "arn:aws:iam::111111111111:role/sluice"))
     assert trust["Statement"] == [{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111111111111:role/sluice"}, "Action": "sts:AssumeRole",
                                    "Condition": {"StringEquals": {"sts:ExternalId": "between-us"}}}]
+    # What is sent nowhere needs no key of its own to encrypt with; a dead-letter queue is one route's, or of all.
+    assert statements("--stage", "prd", "--kms-key", "arn:aws:kms:eu-west-1:1:key/k")["arn:aws:kms:eu-west-1:1:key/k"] == ["kms:Decrypt"]
+    assert statements("--stage", "prd", "--dead-letter", "rest", "--dead-letter", "createjob=dead") == {
+        jobs: drain, jobs[:-4] + "dead": ["sqs:SendMessage"]}
+    assert "is no FIFO queue" in sluice("iam-policy", "--config", "sluice.json", "--dead-letter", "dead.fifo", code=3)
+    assert "is no name or ARN" in sluice("iam-policy", "--config", "sluice.json", "--dead-letter", "arn:aws:s3:::x", code=3)
+    assert "no such route" in sluice("iam-policy", "--config", "sluice.json", "--dead-letter", "gone=x", code=2)
     assert "no such route" in sluice("iam-policy", "--config", "sluice.json", "--route", "gone", code=3)
     pathlib.Path("plain.json").write_text('{ "queues": { "jobs": {} } }')
     assert "nothing to allow" in sluice("iam-policy", "--config", "plain.json", code=3)
@@ -118,7 +153,8 @@ def test_the_policy_is_enough_and_no_more():
         "routes": {"r": {"queue": f"http://127.0.0.1:{SERVER}/000000000000/jobs", "target": "api"}},
         "log": {"format": "json"}}))
     policy = json.loads(sluice("iam-policy", "--config", "sluice.json", "--dead-letter", "jobs-dlq", env={"AWS_REGION": "us-east-1"}))
-    keys = [{"id": f"AKID{i}", "secret": "hush", "actions": [a.split(":")[1] for a in s["Action"]], "queues": [s["Resource"].split(":")[-1]]}
+    keys = [{"id": f"AKID{i}", "secret": "hush", "actions": [a.split(":")[1] for a in s["Action"]],
+             "queues": [r.split(":")[-1] for r in s["Resource"]]}
             for i, s in enumerate(policy["Statement"])]
     # One key for both statements here: its rights are the union, which is checked on the queues.
     both = {"id": "AKID", "secret": "hush", "actions": sorted({a for k in keys for a in k["actions"]}), "queues": [k["queues"][0] for k in keys]}
@@ -129,7 +165,8 @@ def test_the_policy_is_enough_and_no_more():
     import boto3
 
     def client(key):
-        return boto3.client("sqs", endpoint_url=f"http://127.0.0.1:{SERVER}", region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key="hush")
+        return boto3.client("sqs", endpoint_url=f"http://127.0.0.1:{SERVER}", region_name="us-east-1", aws_access_key_id=key,
+                            aws_secret_access_key="hush")
     boss = client("ADMIN")
     good = [boss.send_message(QueueUrl="jobs", MessageBody='{"fails": 0}')["MessageId"] for _ in range(5)]
     bad = boss.send_message(QueueUrl="jobs", MessageBody='{"fails": 1000}')["MessageId"]
@@ -144,7 +181,8 @@ def test_the_policy_is_enough_and_no_more():
     wait_until(lambda: counts("jobs") == (0, 0) and counts("jobs-dlq")[0] == 1, 20, "drained, and one given up")
     assert not [x for x in daemon.lines() if "AccessDenied" in json.dumps(x)], daemon.text()[-800:]
     worker = client("AKID")
-    for call in (lambda: worker.purge_queue(QueueUrl="jobs"), lambda: worker.delete_queue(QueueUrl="jobs"), lambda: worker.receive_message(QueueUrl="other"),
+    for call in (lambda: worker.purge_queue(QueueUrl="jobs"), lambda: worker.delete_queue(QueueUrl="jobs"),
+                 lambda: worker.receive_message(QueueUrl="other"),
                  lambda: worker.create_queue(QueueName="new"), lambda: worker.list_dead_letter_source_queues(QueueUrl="jobs-dlq")):
         try:
             call()
@@ -187,10 +225,76 @@ def test_cloudformation():
     assert queues["orders-v2.fifo"]["FifoQueue"] is queues["orders-v2-dlq.fifo"]["FifoQueue"] is True and "FifoQueue" not in queues["jobs"]
     assert queues["orders-v2.fifo"]["VisibilityTimeout"] == 120 and queues["jobs"]["VisibilityTimeout"] == 60
     assert all(q["SqsManagedSseEnabled"] and q["MessageRetentionPeriod"] == 1209600 for q in queues.values())
+    # A dead-letter queue takes those of its own queue only, named without a circle of references.
+    for name, queue in queues.items():
+        assert ("RedrivePolicy" in queue, "RedriveAllowPolicy" in queue) == ("-dlq" not in name, "-dlq" in name), queue
+    assert queues["jobs-dlq"]["RedriveAllowPolicy"]["sourceQueueArns"] == [
+        {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:jobs"}]
+    assert no_circle(resources)
+    locked = [r["Properties"]["Queues"][0]["Ref"] for r in resources.values() if r["Type"] == "AWS::SQS::QueuePolicy"]
+    assert sorted(locked) == sorted(k for k, r in resources.items() if r["Type"] == "AWS::SQS::Queue")
     assert template["Parameters"]["Stage"]["Default"] == "prd"
-    policy = resources["SluicePolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    ours = json.loads(sluice("iam-policy", "--config", "sluice.json"))["Statement"]
-    assert policy[0]["Action"] == ours[0]["Action"] and len(policy[0]["Resource"]) == 2
-    assert [r for r in resources.values() if r["Type"] == "AWS::CloudWatch::Alarm"].__len__() == 4
-    pathlib.Path("plain.json").write_text('{ "queues": { "jobs": {} } }')
-    assert "nothing to deploy" in sluice("cloudformation", "--config", "plain.json", code=3)
+    alarms = {k: r["Properties"] for k, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+    assert set(alarms) == {"JobsAge", "JobsBacklog", "JobsDlqGivenUp", "OrdersV2FifoAge", "OrdersV2DlqFifoGivenUp"}, set(alarms)
+    assert alarms["JobsBacklog"]["Metrics"][1]["Expression"] == "visible / 50", alarms["JobsBacklog"]
+    assert {k[:-3] for k in template["Outputs"]} == {k for k, r in resources.items() if r["Type"] == "AWS::SQS::Queue"} | {"SluicePolicy"}
+    # The policy is that of iam-policy with these dead-letter queues, where queues of the template are referred to.
+    arn = {r["Properties"]["QueueName"]: [k, "Arn"] for k, r in resources.items() if r["Type"] == "AWS::SQS::Queue"}
+    ours = json.loads(sluice("iam-policy", "--config", "sluice.json", "--stage", "prd", "--dead-letter", "createjob=jobs-dlq", "--dead-letter",
+                             "again=jobs-dlq", "--dead-letter", "orders-v2-dlq.fifo"))
+    for s in ours["Statement"]:
+        s["Resource"] = [{"Fn::GetAtt": arn[r.split(":")[-1]]} if r.split(":")[-1] in arn else r for r in s["Resource"]]
+    assert resources["SluicePolicy"]["Properties"]["PolicyDocument"] == ours
+    all_of_it = json.loads(sluice("cloudformation", "--config", "sluice.json"))["Resources"]["SluicePolicy"]["Properties"]["PolicyDocument"]
+    assert {s["Sid"]: s["Resource"][-1] for s in all_of_it["Statement"]} == {
+        "Drain": {"Fn::GetAtt": arn["orders-v2.fifo"]}, "Send": {"Fn::GetAtt": arn["orders-v2-dlq.fifo"]},
+        "AssumeRole": "arn:aws:iam::222222222222:role/reader"}, all_of_it
+    assert "arn:aws-us-gov:sqs:us-gov-west-1:111111111111:failures" in all_of_it["Statement"][1]["Resource"]
+
+
+def no_circle(resources):
+    """CloudFormation makes a resource after those that it refers to."""
+    edges = {}
+    for key, resource in resources.items():
+        found = []
+        walk(resource, found)
+        edges[key] = set(found) & set(resources)
+    while edges:
+        free = [k for k, to in edges.items() if not to & set(edges)]
+        if not free:
+            return False
+        for key in free:
+            del edges[key]
+    return True
+
+
+def template_of(config, *args, code=0):
+    pathlib.Path("one.json").write_text(json.dumps({"targets": {"t": {"url": "http://127.0.0.1:1/"}}, **config}))
+    text = sluice("cloudformation", "--config", "one.json", *args, code=code)
+    return json.loads(text)["Resources"] if code == 0 else text
+
+
+def routes(**queues):
+    return {"routes": {name: {"queue": f"https://sqs.eu-west-1.amazonaws.com/{queue}", "target": "t"} for name, queue in queues.items()}}
+
+
+def test_templates_that_are_hard():
+    # What sounds alike gets ids of its own, whatever the names make of each other.
+    names = ["jobs", "Jobs", "jobs-policy", "jobs-age", "jobs-dlq-given-up", "sluice-policy", "jobs-Q2", "_-", "--"]
+    made = template_of(routes(**{f"r{i}": f"111111111111/{name}" for i, name in enumerate(names)}))
+    queues = [r["Properties"]["QueueName"] for r in made.values() if r["Type"] == "AWS::SQS::Queue"]
+    assert sorted(queues) == sorted(names + [n + "-dlq" for n in names]) and made["SluicePolicy"]["Type"] == "AWS::IAM::ManagedPolicy"
+    assert len(made) == 2 * 2 * len(names) + 2 * len(names) + 1 and all(k.isalnum() for k in made)
+    # A route that drains the dead-letter queue of another: one queue, with both sides of it.
+    made = template_of(routes(jobs="111111111111/jobs", again="111111111111/jobs-dlq"))
+    queues = {r["Properties"]["QueueName"]: r["Properties"] for r in made.values() if r["Type"] == "AWS::SQS::Queue"}
+    assert set(queues) == {"jobs", "jobs-dlq", "jobs-dlq-dlq"} and no_circle(made)
+    assert {"RedrivePolicy", "RedriveAllowPolicy"} <= set(queues["jobs-dlq"])
+    # One template is for one place.
+    two = routes(here="111111111111/jobs", there="222222222222/jobs")
+    assert "two accounts or regions" in template_of(two, code=3)
+    assert "JobsDlq" in template_of(two, "--route", "there")
+    two["routes"]["there"]["assume_role"] = {"arn": "arn:aws:iam::222222222222:role/reader"}
+    assert "AssumeRole" in json.dumps(template_of(two)) and "AssumeRole" not in json.dumps(template_of(two, "--route", "there"))
+    assert "no such route" in template_of(two, "--route", "gone", code=3)
+    assert "nothing to deploy" in template_of({}, code=3)

@@ -53,6 +53,8 @@ bool str_matches(struct str s, struct str pattern);
 /* A URL for people: what may be a secret in it, user and password and the query's values, is "***".
  * Returns out. */
 char *str_redact_url(char *out, size_t out_size, struct str url);
+/* "https://host:port" of a URL: of those whose path is a secret, too. */
+struct str str_url_origin(struct str url);
 /* A length of time for people, in its two largest units: "3d4h", "5m0s", "12s"; negative is 0.
  * Returns out. */
 char *str_age(char *out, size_t out_size, int64_t seconds);
