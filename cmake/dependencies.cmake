@@ -14,6 +14,7 @@ endfunction()
 
 sluice_pkg_target(UV libuv>=1.44)
 sluice_pkg_target(CJSON libcjson>=1.7.15)
+sluice_pkg_target(EXPAT expat)
 
 # llhttp: a library on Debian 13; on Debian 12 the package node-llhttp ships its sources.
 find_library(LLHTTP_LIBRARY llhttp)

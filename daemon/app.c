@@ -1,8 +1,7 @@
 #include "sluice/app.h"
 
+#include "app_aws.h"
 #include "app_queues.h"
-#include "sluice/aws/credentials.h"
-#include "sluice/aws/sqs_client.h"
 #include "sluice/base/digest.h"
 #include "sluice/base/mem.h"
 #include "sluice/deliver/delivery.h"
@@ -24,8 +23,6 @@
 #define PATH_MAX_BYTES 2048
 /* Sockets left over from a crash are ours to replace; nobody else may talk to them. */
 #define SOCKET_MODE 0600
-/* Ten messages of 1 MiB, every byte escaped in the worst case. */
-#define AWS_RESPONSE_MAX_BYTES ((size_t)64 << 20)
 
 /* Every part of the daemon, in the order it is made; taken down in reverse. */
 struct app {
@@ -42,9 +39,8 @@ struct app {
     struct store *store;
     struct queue_metrics *queue_metrics;
     struct http_client *client;             /* to the targets */
-    struct http_client *aws_client;         /* to SQS; NULL when no route needs it */
+    struct app_aws *aws;                    /* to Amazon SQS */
     struct http_client *destination_client; /* to URLs of on_success, on_failure; or NULL */
-    struct credentials *credentials;
     struct delivery *delivery;
     struct sqs_api *sqs_api;
     struct tls *sqs_tls; /* NULL: none */
@@ -60,6 +56,7 @@ static void on_status(void *context, struct json_writer *w)
     struct app *app = context;
 
     json_member_str(w, "version", STR(SLUICE_VERSION));
+    json_member_str(w, "stage", str_from(app->settings->stage));
     json_member_str(w, "state", str_from(lifecycle_state_name(lifecycle_state(app->lifecycle))));
     delivery_status(app->delivery, w);
     queue_metrics_status(app->store, w);
@@ -75,7 +72,8 @@ static const char *on_trouble(void *context)
     if (lifecycle_state(app->lifecycle) != LIFECYCLE_RUNNING) {
         return "draining";
     }
-    return delivery_trouble(app->delivery);
+    const char *trouble = delivery_trouble(app->delivery);
+    return trouble != NULL ? trouble : app_aws_trouble(app->aws);
 }
 
 static void on_usage(void *context, struct json_writer *w)
@@ -142,7 +140,7 @@ static void on_close(void *context)
         delivery_stop(app->delivery);
     }
     close_client(&app->client);
-    close_client(&app->aws_client);
+    app_aws_close(app->aws);
     close_client(&app->destination_client);
     queue_metrics_free(app->queue_metrics);
     app->queue_metrics = NULL;
@@ -231,12 +229,20 @@ static int add_limits(struct app *app, struct error *e)
 static int add_target(struct app *app, const struct target_settings *t, struct error *e)
 {
     struct sqs_pair *headers = MEM_NEW_ARRAY(t->headers.count + 1, struct sqs_pair);
+    struct message_header of_message[MESSAGE_HEADERS_MAX];
     struct outcome_rule *rules = MEM_NEW_ARRAY(t->outcomes.count + 1, struct outcome_rule);
     int error;
 
     for (uint32_t i = 0; i < t->headers.count; i++) {
         headers[i].name = str_from(t->headers.items[i].name);
         headers[i].value = str_from(t->headers.items[i].value);
+    }
+    for (uint32_t i = 0; i < t->message_headers.count; i++) {
+        const struct config_pair *pair = &t->message_headers.items[i];
+        const char *problem; /* the settings were checked */
+        error = message_header_parse(str_from(pair->name), str_from(pair->value), &of_message[i],
+                                     &problem);
+        SL_ASSERT(error == 0);
     }
     for (uint32_t i = 0; i < t->outcomes.count; i++) {
         rules[i] = t->outcomes.items[i].rule;
@@ -253,46 +259,14 @@ static int add_target(struct app *app, const struct target_settings *t, struct e
                                          .adaptive = t->adaptive_concurrency,
                                          .headers = headers,
                                          .header_count = t->headers.count,
+                                         .message_headers = of_message,
+                                         .message_header_count = t->message_headers.count,
                                          .rules = rules,
                                          .rule_count = t->outcomes.count},
         e);
     free(rules);
     free(headers);
     return error;
-}
-
-/* Keys are needed for AWS; a server on plain http may do without. */
-static int load_credentials(struct app *app, const char *queue_url, struct error *e)
-{
-    int error = app->credentials != NULL ? 0 : credentials_load(&app->credentials, e);
-
-    if (error == ERR_NOT_FOUND && str_starts_with(str_from(queue_url), STR("http://"))) {
-        LOG_WARNING("no AWS credentials: requests are not signed", LOG_STR("queue", queue_url));
-        return 0;
-    }
-    return error;
-}
-
-static int client_of_queue(struct app *app, const char *queue_url, struct sqs_client **ret,
-                           struct error *e)
-{
-    struct sqs_client_config config = {.loop = app->loop,
-                                       .queue_url = queue_url,
-                                       .region = app->settings->aws.region,
-                                       .endpoint = app->settings->aws.endpoint};
-    int error = load_credentials(app, queue_url, e);
-
-    if (error != 0) {
-        return error;
-    }
-    if (app->aws_client == NULL) {
-        app->aws_client = http_client_new(
-            app->loop, &(struct http_client_config){.response_max_bytes = AWS_RESPONSE_MAX_BYTES,
-                                                    .user_agent = "sluice/" SLUICE_VERSION});
-    }
-    config.http = app->aws_client;
-    config.credentials = app->credentials;
-    return sqs_client_new(&config, ret, e);
 }
 
 static int add_destination(struct app *app, const struct destination_settings *to,
@@ -310,7 +284,7 @@ static int add_destination(struct app *app, const struct destination_settings *t
     } else if (to->queue_index != SETTINGS_NONE) {
         *ret = destination_queue_new(app->loop, app->store, str_from(to->queue));
     } else if (to->queue != NULL) {
-        error = client_of_queue(app, to->queue, &client, e);
+        error = app_aws_client(app->aws, to->queue, NULL, &client, e);
         if (error == 0) {
             *ret = destination_sqs_new(app->loop, client, str_from(to->queue));
         }
@@ -335,7 +309,7 @@ static int add_ends(struct app *app, const struct route_settings *r,
         config->has_dead_letter = app->settings->queues.items[r->queue_index].dead_letter != NULL;
         return 0;
     }
-    error = client_of_queue(app, r->queue, &client, e);
+    error = app_aws_client(app->aws, r->queue, &r->assume_role, &client, e);
     if (error == 0) {
         config->source = source_sqs_new(app->loop, client, str_from(r->queue), r->visibility_ns);
         config->asks_for_dead_letter = true;
@@ -357,6 +331,7 @@ static int add_route(struct app *app, const struct route_settings *r, struct err
         .tenant = r->parsed_tenant,
         .retry = r->retry,
         .paused = r->paused,
+        .unwraps_sns = r->unwrap == UNWRAP_SNS,
         .idempotency_key = r->idempotency.key != NULL ? &r->idempotency.parsed : NULL,
         .idempotency_expires_ns = r->idempotency.expires_after_ns,
         .at_most_once = r->idempotency.on_unknown == IDEMPOTENCY_DEAD_LETTER,
@@ -388,13 +363,15 @@ static int build_delivery(struct app *app, struct error *e)
     app->client = http_client_new(
         app->loop, &(struct http_client_config){.max_flight_ns = max_flight,
                                                 .user_agent = "sluice/" SLUICE_VERSION});
-    app->delivery = delivery_new(&(struct delivery_parts){.loop = app->loop,
-                                                          .metrics = app->metrics,
-                                                          .client = app->client,
-                                                          .store = app->store,
-                                                          .data_dir = app->data_dir,
-                                                          .unclean_start = app->unclean_start,
-                                                          .seed = seed});
+    app->delivery = delivery_new(
+        &(struct delivery_parts){.loop = app->loop,
+                                 .metrics = app->metrics,
+                                 .client = app->client,
+                                 .store = app->store,
+                                 .data_dir = app->data_dir,
+                                 .cents_per_million = app->settings->aws.cents_per_million,
+                                 .unclean_start = app->unclean_start,
+                                 .seed = seed});
     error = add_limits(app, e);
     for (uint32_t i = 0; i < app->settings->targets.count && error == 0; i++) {
         error = add_target(app, &app->settings->targets.items[i], e);
@@ -519,14 +496,17 @@ static void on_queues_declared(void *context, int error)
 
 static void build_base(struct app *app)
 {
-    static const char *const version[] = {"version", NULL};
+    static const char *const labels[] = {"version", "stage", NULL};
+    const char *stage = app->settings->stage == NULL ? "" : app->settings->stage;
 
     app->loop = loop_new();
     app->metrics = metrics_new();
     app->process = process_metrics_new(app->metrics);
-    metric_set(metric_series(metrics_family(app->metrics, METRIC_GAUGE, "sluice_build_info",
-                                            "Build of the running daemon; always 1.", version),
-                             (const char *const[]){SLUICE_VERSION, NULL}),
+    metric_set(metric_series(metrics_family(
+                                 app->metrics, METRIC_GAUGE, "sluice_build_info",
+                                 "Build of the running daemon, and the stage it runs in; always 1.",
+                                 labels),
+                             (const char *const[]){SLUICE_VERSION, stage}),
                1);
     app->start_time =
         metric_series(metrics_family(app->metrics, METRIC_GAUGE, "sluice_start_time_seconds",
@@ -539,6 +519,8 @@ static void build_base(struct app *app)
                                    .close = on_close,
                                    .context = app});
     app->sdnotify = sdnotify_new(app->loop);
+    app->aws = app_aws_new(app->loop, app->settings);
+    app_aws_metrics(app->aws, app->metrics);
 }
 
 int app_run(const struct settings *settings, const char *data_dir, bool *unclean)
@@ -570,7 +552,7 @@ int app_run(const struct settings *settings, const char *data_dir, bool *unclean
     }
     *unclean = app.exit_code != EXIT_CODE_DONE || !delivery_is_quiet(app.delivery);
     delivery_free(app.delivery);
-    credentials_free(app.credentials);
+    app_aws_free(app.aws);
     sqs_api_free(app.sqs_api);
     tls_free(app.sqs_tls);
     sdnotify_free(app.sdnotify);

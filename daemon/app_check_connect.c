@@ -2,11 +2,10 @@
  * what was found mean together. */
 #include "sluice/app.h"
 
+#include "app_aws.h"
 #include "settings_advice.h"
 #include "settings_check.h"
 
-#include "sluice/aws/credentials.h"
-#include "sluice/aws/sqs_client.h"
 #include "sluice/base/json.h"
 #include "sluice/cli/admin_client.h"
 #include "sluice/cli/check.h"
@@ -42,8 +41,7 @@ struct connect {
     struct ask *asks; /* ASKS_OF_ROUTE of each route: its queue first */
     /* SQS */
     struct loop *loop;
-    struct http_client *http;
-    struct credentials *credentials;
+    struct app_aws *aws;
     uint32_t running;
     /* the daemon on the data directory */
     bool daemon_runs;
@@ -57,7 +55,7 @@ struct connect {
 
 static const char *credentials_text(const struct connect *c)
 {
-    return c->credentials != NULL ? c->credentials->source : "none found";
+    return app_aws_source(c->aws);
 }
 
 /* Whoever may only send may not look: that is no fault of a destination. */
@@ -112,7 +110,7 @@ static void tell_transport(struct connect *c, const char *where, int error)
 static void stop_when_done(struct connect *c)
 {
     if (c->running == 0) {
-        http_client_close(c->http);
+        app_aws_close(c->aws);
         loop_stop(c->loop);
     }
 }
@@ -147,30 +145,13 @@ static void on_attributes(void *context, const struct sqs_client_answer *answer,
     stop_when_done(c);
 }
 
-static int load_credentials(struct connect *c, const char *queue_url, struct error *e)
-{
-    int error = c->credentials != NULL ? 0 : credentials_load(&c->credentials, e);
-
-    /* As `sluice run`: a server on plain http may do without. */
-    return error == ERR_NOT_FOUND && str_starts_with(str_from(queue_url), STR("http://")) ? 0
-                                                                                          : error;
-}
-
 static void ask_sqs(struct connect *c, struct ask *ask)
 {
-    struct sqs_client_config config = {.loop = c->loop,
-                                       .http = c->http,
-                                       .queue_url = ask->queue_url,
-                                       .region = c->settings->aws.region,
-                                       .endpoint = c->settings->aws.endpoint};
     struct sqs_client_call *call;
     struct error e = {0};
-    int error = load_credentials(c, ask->queue_url, &e);
+    int error = app_aws_client(c->aws, ask->queue_url,
+                               ask->is_source ? &ask->route->assume_role : NULL, &ask->client, &e);
 
-    config.credentials = c->credentials;
-    if (error == 0) {
-        error = sqs_client_new(&config, &ask->client, &e);
-    }
     if (error != 0) {
         TELL(c, place("routes", ask->route->name, ask->key).text, error, "%s", e.text);
         return;
@@ -192,9 +173,7 @@ static bool is_sqs(const struct route_settings *route)
 static void ask_all_sqs(struct connect *c)
 {
     c->loop = loop_new();
-    c->http = http_client_new(c->loop,
-                              &(struct http_client_config){.response_max_bytes = ANSWER_MAX_BYTES,
-                                                           .user_agent = "sluice/" SLUICE_VERSION});
+    c->aws = app_aws_new(c->loop, c->settings);
     for (uint32_t i = 0; i < ASKS_OF_ROUTE * c->settings->routes.count; i++) {
         if (c->asks[i].queue_url != NULL) {
             ask_sqs(c, &c->asks[i]);
@@ -202,6 +181,7 @@ static void ask_all_sqs(struct connect *c)
     }
     stop_when_done(c);
     (void)loop_run(c->loop); /* a short-lived process: nothing to do about a leak here */
+    app_aws_free(c->aws);
     for (uint32_t i = 0; i < ASKS_OF_ROUTE * c->settings->routes.count; i++) {
         sqs_client_free(c->asks[i].client);
     }
@@ -416,7 +396,6 @@ int app_check_connect(const struct settings *settings, const char *filename, con
         }
     }
     code = finish(&c, filename);
-    credentials_free(c.credentials);
     error_list_free(&c.errors);
     error_list_free(&c.warnings);
     buf_done(&c.report);

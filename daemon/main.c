@@ -3,6 +3,9 @@
  */
 #include "sluice/app.h"
 #include "sluice/cli/check.h"
+#include "sluice/cli/cloudformation.h"
+#include "sluice/cli/config.h"
+#include "sluice/cli/iam_policy.h"
 #include "sluice/cli/control.h"
 #include "sluice/cli/mock_api.h"
 #include "sluice/cli/plan.h"
@@ -30,6 +33,9 @@ static int version(int argc, char **argv)
 static const struct command commands[] = {
     {"run", cli_run, "run the daemon: queue, limits, delivery"},
     {"check", cli_check, "check a configuration file, print all that is wrong with it"},
+    {"config", cli_config, "show the configuration that holds, with its stage, without secrets"},
+    {"iam-policy", cli_iam_policy, "the least IAM policy that a configuration needs"},
+    {"cloudformation", cli_cloudformation, "a template of the queues, the policy and alarms"},
     {"status", cli_status, "what a running daemon does now"},
     {"usage", cli_usage, "what was called this hour and today, and how much of quotas is used"},
     {"route", cli_route, "pause, resume or change the limit of a route while it runs"},
@@ -45,7 +51,7 @@ static void usage(FILE *out)
           "usage: sluice <command> [options]\n\n",
           out);
     for (size_t i = 0; i < SL_COUNT(commands); i++) {
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-14s %s\n", commands[i].name, commands[i].help);
     }
     fputs("\n`sluice <command> --help` tells more. Exit codes: 0 done, 1 failed at run time, 2 "
           "usage,\n"

@@ -2,6 +2,7 @@
 
 #include "settings_check.h"
 #include "settings_rows.h"
+#include "settings_stage.h"
 #include "sluice/base/clock.h"
 #include "sluice/base/mem.h"
 
@@ -51,7 +52,7 @@ int settings_load(struct str text, const char *filename, struct settings **ret,
     return 0;
 }
 
-static int read_file(const char *path, struct buf *text)
+int settings_read_file(const char *path, struct buf *text)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
@@ -78,17 +79,25 @@ static int read_file(const char *path, struct buf *text)
     return rc;
 }
 
-int settings_load_file(const char *path, struct settings **ret, struct error_list *errors)
+int settings_load_file(const char *path, const char *stage, struct settings **ret,
+                       struct error_list *errors)
 {
+    struct stage_overlay overlay = {.json = {NULL}};
     struct buf text;
     buf_init(&text, CONFIG_TEXT_MAX + 4096);
-    int rc = read_file(path, &text);
+    int rc = settings_read_file(path, &text);
     if (rc != 0) {
         (void)error_list_add(errors, rc, path, "cannot be read: %s; check the path and its rights",
                              err_text(rc));
-    } else {
-        rc = settings_load(buf_str(&text), path, ret, errors);
     }
+    if (rc == 0 && stage != NULL) {
+        rc = stage_merge(path, stage, &text, &overlay, errors);
+    }
+    if (rc == 0) {
+        rc = settings_load(buf_str(&text), path, ret, errors);
+        stage_name_errors(&overlay, errors);
+    }
+    stage_overlay_done(&overlay);
     /* It may have held secrets. */
     if (text.ptr != NULL) {
         explicit_bzero(text.ptr, text.cap);

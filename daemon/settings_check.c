@@ -331,6 +331,15 @@ static void check_process(struct check *check)
             FAIL(check, "aws.endpoint", "the URL cannot be used: %s", problem);
         }
     }
+    if (settings->aws.endpoint != NULL && (settings->aws.use_fips || settings->aws.use_dualstack)) {
+        FAIL(check, "aws.endpoint", "is given, and aws.%s asks for another one: one of both",
+             settings->aws.use_fips ? "use_fips" : "use_dualstack");
+    }
+    check_absolute(check, "aws.ca_file", settings->aws.ca_file);
+    if (settings->aws.proxy != NULL &&
+        !str_starts_with(str_from(settings->aws.proxy), STR("http://"))) {
+        FAIL(check, "aws.proxy", "expected http://[user:password@]host:port");
+    }
     check_absolute(check, "data_dir", settings->data_dir);
     check_text(check, "time_zone", settings->time_zone, calendar_zone_problem);
     check_tls(check);

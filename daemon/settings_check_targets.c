@@ -27,6 +27,50 @@ static void check_headers(struct check *check, const struct target_settings *tar
     }
 }
 
+static const char *message_header_problem(const struct target_settings *target, uint32_t i)
+{
+    struct str name = str_from(target->message_headers.items[i].name);
+    struct message_header header;
+    const char *problem = settings_header_problem(name, STR(""));
+
+    if (str_equal_nocase(name, STR("host")) || str_equal_nocase(name, STR("x-amzn-trace-id"))) {
+        problem = "this header is sluice's own business; remove it";
+    }
+    for (uint32_t j = 0; problem == NULL && j < target->headers.count; j++) {
+        if (str_equal_nocase(name, str_from(target->headers.items[j].name))) {
+            problem = "headers has it, too; remove one";
+        }
+    }
+    for (uint32_t j = 0; problem == NULL && j < i; j++) {
+        if (str_equal_nocase(name, str_from(target->message_headers.items[j].name))) {
+            problem = "the same header is there twice; remove one";
+        }
+    }
+    if (problem == NULL &&
+        message_header_parse(name, str_from(target->message_headers.items[i].value), &header,
+                             &problem) == 0) {
+        problem = NULL;
+    }
+    return problem;
+}
+
+static void check_message_headers(struct check *check, const struct target_settings *target)
+{
+    char key[PATH_TEXT_MAX];
+
+    for (uint32_t i = 0; i < target->message_headers.count; i++) {
+        const struct config_pair *pair = &target->message_headers.items[i];
+        const char *problem = message_header_problem(target, i);
+        if (problem != NULL) {
+            (void)snprintf(key, sizeof(key), "message_headers.%s", pair->name);
+            FAIL(check, place("targets", target->name, key).text,
+                 "found \"%.100s\": %s; allowed: " MESSAGE_KEY_FORMS
+                 ", \"system:NAME\", and \"attribute:*\" for \"Prefix-*\"",
+                 pair->value, problem);
+        }
+    }
+}
+
 /* "targets.legacy.outcomes[0].status[1]" */
 static struct place outcome_place(const struct target_settings *target, uint32_t i, const char *key)
 {
@@ -99,6 +143,7 @@ void check_target(struct check *check, struct target_settings *target)
              "found \"%s\"; allowed: at most the timeout, \"%s\"", found, timeout);
     }
     check_headers(check, target);
+    check_message_headers(check, target);
     for (uint32_t i = 0; i < target->outcomes.count; i++) {
         check_outcome(check, target, i);
     }

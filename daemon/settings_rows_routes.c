@@ -2,6 +2,8 @@
 
 #define ROUTE(member) CONFIG_MEMBER(struct route_settings, member)
 
+/* enum route_unwrap */
+static const char *const unwrap_names[] = {"none", "sns", NULL};
 /* enum idempotency_unknown */
 static const char *const unknown_names[] = {"call", "dead_letter", NULL};
 
@@ -20,6 +22,33 @@ static const struct config_row rows[] = {
      .max = 1024,
      .help = "The name of a queue declared above, or the https:// (http://) URL of an SQS queue.",
      .example = "\"jobs\""},
+    {.path = "routes.*.assume_role",
+     .type = CONFIG_OBJECT,
+     .help = "The IAM role with which an SQS queue (and its dead-letter queue) is used, of another "
+             "account for example; the daemon's own credentials when not given. on_success and "
+             "on_failure are sent with its own."},
+    {.path = "routes.*.assume_role.arn",
+     .type = CONFIG_STRING,
+     ROUTE(assume_role.arn),
+     .min = 20,
+     .max = 2048,
+     .help = "The role's ARN.",
+     .example = "\"arn:aws:iam::123456789012:role/jobs-reader\""},
+    {.path = "routes.*.assume_role.external_id",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_SECRET,
+     ROUTE(assume_role.external_id),
+     .min = 2,
+     .max = 1224,
+     .help = "The external id that the other account asks for.",
+     .example = "\"agreed-between-us\""},
+    {.path = "routes.*.assume_role.session_name",
+     .type = CONFIG_STRING,
+     ROUTE(assume_role.session_name),
+     .min = 2,
+     .max = 64,
+     .fallback = "\"sluice\"",
+     .help = "The session's name, as the other account's CloudTrail shows it."},
     {.path = "routes.*.target",
      .type = CONFIG_NAME,
      .flags = CONFIG_REQUIRED,
@@ -79,6 +108,14 @@ static const struct config_row rows[] = {
      .help = "Whose turn it is: the route's tenants are called in turn, as far as their messages "
              "have been received. \"message_group_id\", \"attribute:NAME\" or "
              "\"body:/json/pointer\"; messages without it are one tenant together."},
+    {.path = "routes.*.unwrap",
+     .type = CONFIG_ENUM,
+     ROUTE(unwrap),
+     .names = unwrap_names,
+     .fallback = "\"none\"",
+     .help = "sns: messages that Amazon SNS put into its envelope are called with what was "
+             "published, and its attributes are theirs (SNS.TopicArn, SNS.MessageId and "
+             "SNS.Subject beside them); others are called as they are."},
     {.path = "routes.*.paused",
      .type = CONFIG_BOOL,
      ROUTE(paused),
@@ -181,6 +218,7 @@ static const struct config_row rows[] = {
      .example = "\"https://sqs.eu-central-1.amazonaws.com/123456789012/results\""},
     {.path = "routes.*.on_success.url",
      .type = CONFIG_STRING,
+     .flags = CONFIG_URL,
      ROUTE(on_success.url),
      .min = 1,
      .max = 2048,
@@ -200,6 +238,7 @@ static const struct config_row rows[] = {
      .example = "\"https://sqs.eu-central-1.amazonaws.com/123456789012/failures\""},
     {.path = "routes.*.on_failure.url",
      .type = CONFIG_STRING,
+     .flags = CONFIG_URL,
      ROUTE(on_failure.url),
      .min = 1,
      .max = 2048,

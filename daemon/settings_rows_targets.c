@@ -18,7 +18,7 @@ static const struct config_row rows[] = {
      .example = "legacy"},
     {.path = "targets.*.url",
      .type = CONFIG_STRING,
-     .flags = CONFIG_REQUIRED | CONFIG_RELOADABLE,
+     .flags = CONFIG_REQUIRED | CONFIG_RELOADABLE | CONFIG_URL,
      TARGET(url),
      .min = 1,
      .max = 2048,
@@ -103,6 +103,17 @@ static const struct config_row rows[] = {
      .max = 32,
      .help = "Headers added to every request; the values are never printed.",
      .example = "{\"Authorization\": \"Bearer …\"}"},
+    {.path = "targets.*.message_headers",
+     .type = CONFIG_MAP,
+     .flags = CONFIG_RELOADABLE,
+     TARGET(message_headers),
+     .max = MESSAGE_HEADERS_MAX,
+     .help = "Headers with what is in the message: \"attribute:NAME\", \"system:SentTimestamp\" "
+             "(an SQS system attribute), \"message_group_id\", \"message_id\" or "
+             "\"body:/json/pointer\"; a name Prefix-* with \"attribute:*\" is one for each message "
+             "attribute. Binary is base64; in text, what is no printable ASCII, and %, is "
+             "percent-encoded.",
+     .example = "{\"X-Customer\": \"attribute:customer\", \"X-Attribute-*\": \"attribute:*\"}"},
     {.path = "targets.*.outcomes",
      .type = CONFIG_LIST,
      .flags = CONFIG_RELOADABLE,

@@ -1,8 +1,9 @@
 #include "sqs_client_internal.h"
 
-#include "sluice/aws/credentials.h"
+#include "sluice/aws/provider.h"
 #include "sluice/base/buf.h"
 #include "sluice/base/list.h"
+#include "sluice/runtime/log.h"
 #include "sluice/sqs/arn.h"
 #include "sluice/sqs/codec.h"
 #include "sluice/sqs/md5.h"
@@ -22,11 +23,12 @@
 struct sqs_client {
     struct loop *loop;
     struct http_client *http;
-    const struct credentials *credentials;
+    struct provider *provider;
     wall_ms (*clock)(void);
     char origin[URL_MAX], url[URL_MAX + 1], host[256], region[64];
     int64_t skew_ms; /* the server's clock minus ours, kept while it matters */
     struct list calls;
+    struct sqs_client_totals totals;
     bool closed; /* freed with its last call */
 };
 
@@ -39,10 +41,13 @@ struct sqs_client_call {
     mono_ns deadline;
     sqs_client_done done; /* NULL: nobody waits any more */
     void *context;
-    struct http_call *http; /* NULL: not started */
-    struct loop_work work;  /* tells a call that could not start */
+    struct http_call *http;     /* NULL: not started */
+    struct provider_wait *wait; /* for credentials */
+    struct loop_timer too_late; /* for them */
+    struct credentials *signed_with;
+    struct loop_work work; /* tells a call that could not start */
     int refused;
-    bool retried;
+    bool retried, renewed;
 };
 
 /* ---- the client ---- */
@@ -54,31 +59,6 @@ static void lower(char *text)
             *text = (char)(*text | 0x20);
         }
     }
-}
-
-static struct str environment(const char *name)
-{
-    struct str value = str_from(getenv(name));
-    return value.len == 0 ? STR_NONE : value;
-}
-
-/* An AWS host name says its region, and a signature for another would be refused; for other hosts
- * the environment decides. */
-static struct str region_of(const struct sqs_client_config *config, struct str of_host)
-{
-    const struct str candidates[] = {
-        str_from(config->region),
-        of_host,
-        environment("AWS_REGION"),
-        environment("AWS_DEFAULT_REGION"),
-        config->credentials == NULL ? STR_NONE : config->credentials->region,
-    };
-    for (size_t i = 0; i < SL_COUNT(candidates); i++) {
-        if (candidates[i].len > 0) {
-            return candidates[i];
-        }
-    }
-    return STR_NONE;
 }
 
 /* Takes scheme and host of the endpoint when one is given. */
@@ -111,7 +91,7 @@ int sqs_client_new(const struct sqs_client_config *config, struct sqs_client **r
                          "\"%.200s\" is no queue URL: expected https://host/account/name",
                          config->queue_url == NULL ? "" : config->queue_url);
     }
-    struct str region = region_of(config, endpoint.region);
+    struct str region = str_from(config->region);
     int rc = read_endpoint(config, &endpoint, text, sizeof(text), e);
     if (rc != ERR_OK) {
         return rc;
@@ -119,16 +99,11 @@ int sqs_client_new(const struct sqs_client_config *config, struct sqs_client **r
     if (endpoint.origin.len >= URL_MAX || endpoint.host.len >= 256 || region.len >= 64) {
         return error_set(e, ERR_INVALID, "", "the host or the region is too long");
     }
-    if (region.len == 0) {
-        return error_set(e, ERR_INVALID, "",
-                         "no region for \"%.200s\": set aws.region, AWS_REGION or "
-                         "AWS_DEFAULT_REGION",
-                         config->queue_url);
-    }
+    SL_ASSERT(region.len > 0);
     struct sqs_client *client = MEM_NEW(struct sqs_client);
     client->loop = config->loop;
     client->http = config->http;
-    client->credentials = config->credentials;
+    client->provider = config->provider;
     client->clock = config->clock == NULL ? loop_wall : config->clock;
     list_init(&client->calls);
     (void)str_copy(client->origin, sizeof(client->origin), endpoint.origin);
@@ -164,6 +139,11 @@ void sqs_client_free(struct sqs_client *client)
     client_free_if_unused(client);
 }
 
+const struct sqs_client_totals *sqs_client_totals(const struct sqs_client *client)
+{
+    return &client->totals;
+}
+
 int sqs_client_url_of_arn(const struct sqs_client *client, struct str arn, char *out,
                           size_t out_size)
 {
@@ -191,17 +171,19 @@ static void call_finish(struct sqs_client_call *call, const struct http_result *
         arena_done(&arena);
     }
     buf_done(&call->body);
+    credentials_unref(call->signed_with);
     free(call);
     client_free_if_unused(client);
 }
 
-/* A signature is refused when our clock is wrong: the answer says what time it is there. */
-static bool clocks_disagree(struct sqs_client_call *call, const struct http_result *result)
+/* Every answer says what time it is there. A signature of more than a few minutes ago or ahead is
+ * refused, so it is noticed before that where a clock drifts; true when it has just been. */
+static bool note_clock(struct sqs_client *client, const struct http_result *result)
 {
-    struct sqs_client *client = call->client;
     wall_ms theirs;
-    if (result->error != ERR_OK || (result->status != 403 && result->status != 400) ||
-        !sqs_answer_date(result, &theirs)) {
+    /* Of SQS itself: what stands in between may have a clock of its own. */
+    bool is_theirs = result->status == 200 || result->status == 403 || result->status == 400;
+    if (result->error != ERR_OK || !is_theirs || !sqs_answer_date(result, &theirs)) {
         return false;
     }
     int64_t skew_ms = theirs - client->clock();
@@ -210,23 +192,107 @@ static bool clocks_disagree(struct sqs_client_call *call, const struct http_resu
         return false;
     }
     client->skew_ms = skew_ms;
+    LOG_WARNING("the clock of this machine is not that of AWS: requests are signed with theirs",
+                LOG_STR("host", client->host), LOG_I64("ahead_seconds", -skew_ms / 1000));
     return true;
 }
 
 static int call_start(struct sqs_client_call *call, mono_ns now);
+static void call_wait(struct sqs_client_call *call);
+
+/* Others may be better: they are waited for, once. */
+static bool keys_are_refused(struct sqs_client_call *call, const struct http_result *result)
+{
+    char name[64];
+
+    if (call->signed_with == NULL || call->renewed ||
+        !sqs_answer_refuses_key(result, name, sizeof(name))) {
+        return false;
+    }
+    call->renewed = true;
+    provider_refused(call->client->provider, call->signed_with, str_from(name));
+    return true;
+}
+
+static void count_request(struct sqs_client_call *call, const struct http_result *result)
+{
+    struct sqs_client_totals *totals = &call->client->totals;
+    size_t bytes = call->body.len > result->body.len ? call->body.len : result->body.len;
+
+    if (result->written) {
+        totals->requests[call->action]++;
+        totals->billed += bytes == 0 ? 1 : (bytes + SQS_BILLED_BYTES - 1) / SQS_BILLED_BYTES;
+    }
+}
 
 static void on_http_done(void *context, const struct http_result *result, mono_ns now)
 {
     struct sqs_client_call *call = context;
+    bool goes_on = call->done != NULL && call->deadline > now;
+
     call->http = NULL;
-    if (call->done != NULL && !call->retried && clocks_disagree(call, result) &&
-        call->deadline > now) {
+    count_request(call, result);
+    bool clock_was_wrong = note_clock(call->client, result) && result->status != 200;
+    if (goes_on && keys_are_refused(call, result)) {
+        call_wait(call);
+        return;
+    }
+    if (goes_on && !call->retried && clock_was_wrong) {
         call->retried = true;
         if (call_start(call, now) == ERR_OK) {
             return;
         }
     }
     call_finish(call, result);
+}
+
+/* ---- credentials ---- */
+
+static void finish_without(struct sqs_client_call *call, int error, const char *why)
+{
+    struct http_result result = {.error = error};
+
+    loop_timer_clear(call->client->loop, &call->too_late);
+    (void)snprintf(result.detail, sizeof(result.detail), "no AWS credentials: %s", why);
+    call_finish(call, &result);
+}
+
+static void on_too_late(void *context, mono_ns now)
+{
+    struct sqs_client_call *call = context;
+
+    (void)now;
+    provider_wait_cancel(call->wait);
+    call->wait = NULL;
+    finish_without(call, call->refused != 0 ? call->refused : ERR_TIMEOUT,
+                   "their source has not answered yet");
+}
+
+static void on_credentials(void *context, struct credentials *credentials, const struct error *why,
+                           mono_ns now)
+{
+    struct sqs_client_call *call = context;
+
+    call->wait = NULL;
+    if (credentials == NULL) {
+        finish_without(call, why->code, why->text);
+        return;
+    }
+    loop_timer_clear(call->client->loop, &call->too_late);
+    int error = call_start(call, now);
+    if (error != ERR_OK) {
+        const struct http_result result = {.error = error};
+        call_finish(call, &result);
+    }
+}
+
+static void call_wait(struct sqs_client_call *call)
+{
+    struct sqs_client *client = call->client;
+
+    call->wait = provider_wait(client->provider, on_credentials, call);
+    call->too_late = (struct loop_timer){.callback = on_too_late, .context = call};
+    loop_timer_set(client->loop, &call->too_late, call->deadline);
 }
 
 static void add_header(struct http_header *headers, uint32_t *count, const char *name,
@@ -247,9 +313,9 @@ static int sign(struct sqs_client_call *call, const struct http_header *headers,
     signed_headers[count] = (struct sigv4_header){STR("Host"), str_from(client->host)};
     const struct sigv4_request request = {STR("POST"),    STR("/"),  STR(""),
                                           signed_headers, count + 1, buf_str(&call->body)};
-    const struct sigv4_credentials credentials = {client->credentials->access_key_id,
-                                                  client->credentials->secret_access_key,
-                                                  client->credentials->session_token};
+    const struct credentials *with = call->signed_with;
+    const struct sigv4_credentials credentials = {with->access_key_id, with->secret_access_key,
+                                                  with->session_token};
     return sigv4_sign(&request, &credentials, str_from(client->region), STR("sqs"), authorization);
 }
 
@@ -263,15 +329,25 @@ static int call_start(struct sqs_client_call *call, mono_ns now)
     char date[17];
     struct buf authorization;
     int rc = ERR_OK;
+
+    if (client->provider != NULL) {
+        struct credentials *current = provider_current(client->provider);
+        if (current == NULL) {
+            call_wait(call);
+            return ERR_OK;
+        }
+        credentials_unref(call->signed_with);
+        call->signed_with = credentials_ref(current);
+    }
     (void)snprintf(target, sizeof(target), "AmazonSQS.%s", sqs_action_info(call->action)->name);
     sigv4_date(client->clock() + client->skew_ms, date);
     buf_init(&authorization, (size_t)16 << 10);
     add_header(headers, &count, "Content-Type", STR("application/x-amz-json-1.0"));
     add_header(headers, &count, "X-Amz-Target", str_from(target));
     add_header(headers, &count, "X-Amz-Date", str_from(date));
-    if (client->credentials != NULL) {
-        if (client->credentials->session_token.len > 0) {
-            add_header(headers, &count, "X-Amz-Security-Token", client->credentials->session_token);
+    if (call->signed_with != NULL) {
+        if (call->signed_with->session_token.len > 0) {
+            add_header(headers, &count, "X-Amz-Security-Token", call->signed_with->session_token);
         }
         rc = sign(call, headers, count, &authorization);
         add_header(headers, &count, "Authorization", buf_str(&authorization));
@@ -333,7 +409,10 @@ void sqs_client_cancel(struct sqs_client_call *call)
 {
     if (call->http != NULL) {
         http_client_cancel(call->http);
-    } else {
-        call->refused = ERR_CANCELED;
+        return;
+    }
+    call->refused = ERR_CANCELED;
+    if (call->wait != NULL) {
+        loop_timer_set(call->client->loop, &call->too_late, loop_now());
     }
 }

@@ -105,6 +105,32 @@ static void read_error(const struct http_result *result, struct sqs_client_answe
     json_done(&json);
 }
 
+bool sqs_answer_refuses_key(const struct http_result *result, char *ret, size_t ret_size)
+{
+    static const char *const names[] = {"ExpiredToken",
+                                        "ExpiredTokenException",
+                                        "InvalidClientTokenId",
+                                        "InvalidAccessKeyId",
+                                        "UnrecognizedClientException",
+                                        "TokenRefreshRequired",
+                                        "InvalidToken",
+                                        "InvalidSecurity"};
+    struct json json = {NULL};
+    bool refuses = false;
+
+    if (result->error != ERR_OK || (result->status != 400 && result->status != 403) ||
+        json_parse(&json, result->body, JSON_STRICT, NULL) != ERR_OK) {
+        return false;
+    }
+    struct str name = bare_name(json_string(json_get(json.root, "__type")));
+    for (size_t i = 0; i < SL_COUNT(names) && !refuses; i++) {
+        refuses = str_equal(name, str_from(names[i]));
+    }
+    (void)str_copy(ret, ret_size, name);
+    json_done(&json);
+    return refuses;
+}
+
 /* ---- received messages ---- */
 
 /* The id is sent on in a header, and without a handle nobody could ever settle it. */

@@ -11,5 +11,7 @@ void sqs_answer_read(enum sqs_action action, const struct http_result *result, c
                      struct sqs_client_answer *ret);
 /* The server's clock by its Date header, in ms; false when there is none. */
 bool sqs_answer_date(const struct http_result *result, wall_ms *ret);
+/* Whether it refuses the key or the token itself, so that others may help: its name for that. */
+bool sqs_answer_refuses_key(const struct http_result *result, char *ret, size_t ret_size);
 
 #endif

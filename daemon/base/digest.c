@@ -79,6 +79,11 @@ void digest_md5(struct str data, uint8_t out[DIGEST_MD5_BYTES])
     require(EVP_Digest(bytes_of(data), data.len, out, NULL, md5_of_library(), NULL));
 }
 
+void digest_sha1(struct str data, uint8_t out[DIGEST_SHA1_BYTES])
+{
+    require(EVP_Digest(bytes_of(data), data.len, out, NULL, EVP_sha1(), NULL));
+}
+
 void digest_sha256(struct str data, uint8_t out[DIGEST_SHA256_BYTES])
 {
     require(EVP_Digest(bytes_of(data), data.len, out, NULL, sha256_of_library(), NULL));

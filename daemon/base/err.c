@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <stdlib.h>
 
 const char *err_name(int code)
@@ -110,6 +111,23 @@ int err_from_errno(int errno_value)
     }
 }
 
+/* What did not fit may have ended inside a character: half of one is no text. */
+static void cut_at_character(char *text)
+{
+    size_t len = strlen(text), start = len;
+
+    while (start > 0 && len - start < 4 && ((unsigned char)text[start - 1] & 0xc0) == 0x80) {
+        start--;
+    }
+    if (start > 0 && (unsigned char)text[start - 1] >= 0xc0) {
+        unsigned char lead = (unsigned char)text[start - 1];
+        size_t wanted = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+        if (len - start + 1 < wanted) {
+            text[start - 1] = '\0';
+        }
+    }
+}
+
 int error_set(struct error *e, int code, const char *where, const char *format, ...)
 {
     if (e == NULL) {
@@ -125,6 +143,7 @@ int error_set(struct error *e, int code, const char *where, const char *format, 
     char text[sizeof(e->text)];
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    cut_at_character(text);
     (void)snprintf(e->text, sizeof(e->text), "%s", text);
     return code;
 }

@@ -242,6 +242,11 @@ static void write_value(struct json_writer *w, const struct json_value *value)
     }
 }
 
+void json_write_copy(struct json_writer *w, const struct json_value *value)
+{
+    write_value(w, value);
+}
+
 int json_write_value(struct buf *out, const struct json_value *value)
 {
     struct json_writer w;

@@ -62,6 +62,13 @@ void arena_done(struct arena *arena)
     arena->used_bytes = 0;
 }
 
+void arena_wipe(struct arena *arena)
+{
+    for (struct arena_block *block = arena->blocks; block != NULL; block = block->next) {
+        explicit_bzero(block->bytes, block->used);
+    }
+}
+
 static struct arena_block *arena_block_new(struct arena *arena, size_t size)
 {
     size_t block_size = size > ARENA_BLOCK_BYTES ? size : ARENA_BLOCK_BYTES;

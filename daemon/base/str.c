@@ -416,3 +416,22 @@ char *str_age(char *out, size_t out_size, int64_t seconds)
     }
     return out;
 }
+
+char *str_redact_url(char *out, size_t out_size, struct str url)
+{
+    const char *scheme = memmem(url.ptr, url.len, "://", 3);
+    struct str start = {url.ptr, scheme == NULL ? 0 : (size_t)(scheme + 3 - url.ptr)};
+    struct str rest = {url.ptr + start.len, url.len - start.len};
+    const char *query = memchr(rest.ptr, '?', rest.len);
+    size_t shown = query == NULL ? rest.len : (size_t)(query - rest.ptr);
+    size_t path = 0;
+
+    while (path < shown && rest.ptr[path] != '/') {
+        path++;
+    }
+    const char *at = memrchr(rest.ptr, '@', path);
+    size_t user = at == NULL ? 0 : (size_t)(at + 1 - rest.ptr);
+    (void)snprintf(out, out_size, "%.*s%s%.*s%s", STR_FMT(start), user > 0 ? "***@" : "",
+                   (int)(shown - user), rest.ptr + user, query == NULL ? "" : "?***");
+    return out;
+}

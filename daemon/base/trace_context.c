@@ -2,6 +2,7 @@
 
 #include "sluice/base/digest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define FLAG_SAMPLED 0x01
@@ -71,6 +72,56 @@ static void random_id(uint8_t *out, size_t len)
     do {
         digest_random(out, len);
     } while (is_zero(out, len));
+}
+
+static int parse_root(struct str root, struct trace_context *ret)
+{
+    if (root.len != 35 || !str_starts_with(root, STR("1-")) || root.ptr[10] != '-' ||
+        parse_hex(root, 2, ret->trace_id, 4) != 0 ||
+        parse_hex(root, 11, ret->trace_id + 4, 12) != 0) {
+        return ERR_SYNTAX;
+    }
+    return is_zero(ret->trace_id, sizeof(ret->trace_id)) ? ERR_SYNTAX : 0;
+}
+
+int trace_context_parse_xray(struct str header, struct trace_context *ret)
+{
+    struct trace_context context;
+    struct str field;
+    int error = ERR_SYNTAX;
+
+    trace_context_new(&context);
+    while (str_next(&header, ';', &field)) {
+        struct str name;
+        (void)str_next(&field, '=', &name);
+        name = str_trim(name);
+        field = str_trim(field);
+        if (str_equal(name, STR("Root"))) {
+            error = parse_root(field, &context);
+        } else if (str_equal(name, STR("Parent")) && field.len == 16) {
+            struct trace_context parent = context;
+            if (parse_hex(field, 0, parent.span_id, sizeof(parent.span_id)) == 0 &&
+                !is_zero(parent.span_id, sizeof(parent.span_id))) {
+                memcpy(context.span_id, parent.span_id, sizeof(context.span_id));
+            }
+        } else if (str_equal(name, STR("Sampled"))) {
+            context.flags = str_equal(field, STR("0")) ? 0 : FLAG_SAMPLED;
+        }
+    }
+    if (error == 0) {
+        *ret = context;
+    }
+    return error;
+}
+
+void trace_context_format_xray(const struct trace_context *context, char out[TRACE_XRAY_LEN + 1])
+{
+    char trace_id[33], span_id[17];
+
+    digest_hex(context->trace_id, sizeof(context->trace_id), trace_id);
+    digest_hex(context->span_id, sizeof(context->span_id), span_id);
+    (void)snprintf(out, TRACE_XRAY_LEN + 1, "Root=1-%.8s-%s;Parent=%s;Sampled=%d", trace_id,
+                   trace_id + 8, span_id, (context->flags & FLAG_SAMPLED) != 0 ? 1 : 0);
 }
 
 void trace_context_new(struct trace_context *ret)

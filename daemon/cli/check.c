@@ -11,12 +11,12 @@ enum { EXIT_GOOD = 0, EXIT_REFUSED = 3 };
 #define PRINT_MAX (4u * 1024 * 1024)
 
 static const char usage[] =
-    "usage: sluice check [--config FILE] [--print | --example | --connect [--data-dir DIR]]\n"
+    "usage: sluice check [--config FILE [--stage NAME]] [--example | --connect [--data-dir DIR]]\n"
     "\n"
     "Reads the configuration and prints everything that is wrong with it.\n"
     "\n"
     "  -c, --config FILE  the configuration (- for standard input)\n"
-    "      --print        print what holds, defaults included, secrets left out\n"
+    "      --stage NAME   merged with the stage's own file, sluice.NAME.json beside sluice.json\n"
     "      --example      print an example with every key\n"
     "      --connect      also ask the queues for their attributes and connect to the targets\n"
     "                     (nothing is sent to them), and say how fast the backlog can drain and\n"
@@ -27,8 +27,8 @@ static const char usage[] =
     "Exit status: 0 good, 2 usage, 3 the configuration is refused, or does not connect.\n";
 
 struct wanted {
-    bool print, connect;
-    const char *data_dir;
+    bool connect;
+    const char *data_dir, *stage;
 };
 
 void cli_print_errors(FILE *stream, const char *label, const char *filename,
@@ -47,8 +47,24 @@ void cli_print_errors(FILE *stream, const char *label, const char *filename,
     }
 }
 
-static int print_text(int (*write)(const struct settings *, struct buf *),
-                      const struct settings *settings)
+struct settings *cli_load_settings(const char *label, const char *file, const char *stage)
+{
+    struct settings *settings = NULL;
+    struct error_list errors = {0};
+
+    if (file == NULL) {
+        return settings_default();
+    }
+    stage = stage != NULL ? stage : cli_stage();
+    if (settings_load_file(file, stage, &settings, &errors) != 0) {
+        cli_print_errors(stderr, label, file, &errors);
+    }
+    error_list_free(&errors);
+    return settings;
+}
+
+int cli_print_settings(int (*write)(const struct settings *, struct buf *),
+                       const struct settings *settings)
 {
     struct buf text;
     buf_init(&text, PRINT_MAX);
@@ -56,7 +72,7 @@ static int print_text(int (*write)(const struct settings *, struct buf *),
     if (rc == 0) {
         (void)fputs(buf_str(&text).ptr, stdout);
     } else {
-        (void)fprintf(stderr, "sluice check: cannot print: %s\n", err_text(rc));
+        (void)fprintf(stderr, "sluice: cannot print: %s\n", err_text(rc));
     }
     buf_done(&text);
     return rc == 0 ? EXIT_GOOD : EXIT_REFUSED;
@@ -75,9 +91,6 @@ static int check_good(const char *filename, const struct settings *settings,
     settings_warn(settings, &warnings);
     cli_print_errors(stderr, "warning: ", filename, &warnings);
     error_list_free(&warnings);
-    if (wanted->print) {
-        return print_text(settings_dump, settings);
-    }
     if (wanted->connect) {
         int code = app_check_connect(settings, filename, wanted->data_dir);
         if (code != EXIT_GOOD) {
@@ -110,10 +123,11 @@ static int check_file(const char *file, const struct wanted *wanted)
 {
     struct error_list errors = {0};
     struct settings *settings = NULL;
+    const char *stage = wanted->stage != NULL ? wanted->stage : cli_stage();
     bool standard_input = strcmp(file, "-") == 0;
     const char *filename = standard_input ? "standard input" : file;
     int code = EXIT_REFUSED;
-    if (settings_load_file(standard_input ? "/dev/stdin" : file, &settings, &errors) == 0 &&
+    if (settings_load_file(standard_input ? "/dev/stdin" : file, stage, &settings, &errors) == 0 &&
         check_tls(settings, &errors) == 0) {
         code = check_good(filename, settings, wanted);
     } else {
@@ -133,7 +147,7 @@ int cli_check(int argc, char **argv)
     struct wanted wanted = {0};
     const struct cli_option options[] = {
         {.name = "config", .letter = 'c', .kind = CLI_TEXT, .ret = &file, .wanted = "a file"},
-        {.name = "print", .kind = CLI_FLAG, .ret = &wanted.print},
+        CLI_STAGE(wanted.stage),
         {.name = "example", .kind = CLI_FLAG, .ret = &example},
         {.name = "connect", .kind = CLI_FLAG, .ret = &wanted.connect},
         CLI_DATA_DIR(wanted.data_dir),
@@ -147,16 +161,18 @@ int cli_check(int argc, char **argv)
     if (file != NULL && words.count > 0) {
         return cli_usage_error(&command, "one file at a time: %s", words.items[0]);
     }
-    if ((int)wanted.print + (int)example + (int)wanted.connect > 1) {
-        return cli_usage_error(&command, "--print, --example and --connect are three things: one "
-                                         "at a time");
+    if (example && wanted.connect) {
+        return cli_usage_error(&command, "--example and --connect are two things: one at a time");
     }
     if (wanted.data_dir != NULL && !wanted.connect) {
         return cli_usage_error(&command, "--data-dir is for --connect");
     }
     file = words.count > 0 ? words.items[0] : file;
     if (example) {
-        return print_text(write_example, NULL);
+        return cli_print_settings(write_example, NULL);
+    }
+    if (wanted.stage != NULL && (file == NULL || strcmp(file, "-") == 0)) {
+        return cli_usage_error(&command, "--stage is for a file");
     }
     if (file != NULL) {
         return check_file(file, &wanted);

@@ -99,6 +99,33 @@ static void print_routes(const struct json_value *routes)
     }
 }
 
+/* Routes on Amazon SQS, whose requests are paid for. */
+static void print_costs(const struct json_value *routes)
+{
+    bool headed = false;
+
+    for (const struct json_value *r = json_first(routes); r != NULL; r = json_next(r)) {
+        const struct json_value *sqs = json_get(r, "sqs");
+        if (sqs == NULL) {
+            continue;
+        }
+        if (!headed) {
+            headed = true;
+            printf("\n%-20s %12s %12s %12s %16s %16s\n", "SQS OF", "REQUESTS", "BILLED",
+                   "EMPTY RECV", "PER 1,000 MSGS", "USD PER 1M MSGS");
+        }
+        printf("%-20.*s %12lld %12lld %12lld", STR_FMT(json_string(json_get(r, "name"))),
+               admin_number(sqs, "requests"), admin_number(sqs, "billed_requests"),
+               admin_number(sqs, "empty_receives"));
+        if (json_get(sqs, "requests_per_1000_messages") != NULL) {
+            printf(" %16.0f %16.2f\n", json_number(json_get(sqs, "requests_per_1000_messages")),
+                   json_number(json_get(sqs, "dollars_per_million_messages")));
+        } else {
+            printf(" %16s %16s\n", "-", "-");
+        }
+    }
+}
+
 static void print_rest(const struct json_value *root)
 {
     const struct json_value *queues = json_get(root, "queues");
@@ -129,6 +156,7 @@ static int print_status(struct str text)
         return EXIT_CODE_FAILED;
     }
     print_routes(json_get(json.root, "routes"));
+    print_costs(json_get(json.root, "routes"));
     putchar('\n');
     print_limits(json_get(json.root, "limits"));
     putchar('\n');

@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define FIRST_CODE 256 /* no character */
 
@@ -149,4 +150,11 @@ int cli_command_parse(const struct cli_command *command, int argc, char **argv,
         return cli_usage_error(command, "an argument is missing");
     }
     return CLI_GO;
+}
+
+const char *cli_stage(void)
+{
+    const char *stage = getenv("SLUICE_STAGE");
+
+    return stage == NULL || stage[0] == '\0' ? NULL : stage;
 }

@@ -50,6 +50,13 @@ struct cli_option {
         .wanted = "a directory"                                                                    \
     }
 
+/* And the one of all who read a configuration: $SLUICE_STAGE, or none, when it is not given. */
+#define CLI_STAGE(member)                                                                          \
+    {                                                                                              \
+        .name = "stage", .kind = CLI_TEXT, .ret = &(member), .wanted = "the name of a stage"       \
+    }
+const char *cli_stage(void);
+
 struct cli_words { /* what is no option, in order; borrowed from argv */
     char **items;
     int count;

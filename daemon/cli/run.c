@@ -11,27 +11,12 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: sluice run [--config FILE] [--data-dir DIR]\n\n"
+    "usage: sluice run [--config FILE [--stage NAME]] [--data-dir DIR]\n\n"
     "Runs the daemon in the foreground until SIGTERM or SIGINT, which drain; a second one ends at "
     "once.\n"
     "Without --config it is an SQS server: embedded queue, SQS API on 127.0.0.1:9324, health and\n"
     "metrics on 127.0.0.1:9325, no routes. The queue lies in the data directory: --data-dir, else\n"
     "$STATE_DIRECTORY, else $XDG_STATE_HOME/sluice.\n";
-
-static struct settings *load(const char *path)
-{
-    struct settings *settings = NULL;
-    struct error_list errors = {0};
-
-    if (path == NULL) {
-        return settings_default();
-    }
-    if (settings_load_file(path, &settings, &errors) != 0) {
-        cli_print_errors(stderr, "sluice: ", path, &errors);
-    }
-    error_list_free(&errors);
-    return settings;
-}
 
 static int run_in(const struct settings *settings, const char *directory)
 {
@@ -47,7 +32,8 @@ static int run_in(const struct settings *settings, const char *directory)
     log_init(&(struct log_config){.fd = STDERR_FILENO,
                                   .level = settings->log.level,
                                   .format = settings->log.format,
-                                  .service = settings->log.service});
+                                  .service = settings->log.service,
+                                  .stage = settings->stage});
     unclean = datadir_is_unclean(datadir);
     code = app_run(settings, directory, &unclean);
     datadir_close(datadir, !unclean);
@@ -56,9 +42,10 @@ static int run_in(const struct settings *settings, const char *directory)
 
 int cli_run(int argc, char **argv)
 {
-    const char *config = NULL, *data_dir = NULL;
+    const char *config = NULL, *data_dir = NULL, *stage = NULL;
     const struct cli_option options[] = {
         {.name = "config", .letter = 'c', .kind = CLI_TEXT, .ret = &config, .wanted = "a file"},
+        CLI_STAGE(stage),
         CLI_DATA_DIR(data_dir),
     };
     const struct cli_command command = {"sluice run", usage, options, SL_COUNT(options), 0, 0};
@@ -71,7 +58,10 @@ int cli_run(int argc, char **argv)
     if (code != CLI_GO) {
         return code;
     }
-    settings = load(config);
+    if (stage != NULL && config == NULL) {
+        return cli_usage_error(&command, "--stage is for --config");
+    }
+    settings = cli_load_settings("sluice: ", config, stage);
     if (settings == NULL) {
         return EXIT_CODE_REFUSED;
     }

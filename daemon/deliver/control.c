@@ -1,6 +1,7 @@
 /*
  * What a person on call does to a running delivery, and what they see of it.
  */
+#include "cost.h"
 #include "delivery_internal.h"
 
 #include "sluice/runtime/log.h"
@@ -184,9 +185,12 @@ static void targets_status(struct delivery *d, struct json_writer *w)
     {
         struct delivery_target *target = LIST_ENTRY(node, struct delivery_target, node);
         struct concurrency *concurrency = flow_target_concurrency(target->target);
+        char url[2200];
+
         json_object_begin(w);
         json_member_str(w, "name", str_from(target->name));
-        json_member_str(w, "url", str_from(target->url));
+        json_member_str(w, "url",
+                        str_from(str_redact_url(url, sizeof(url), str_from(target->url))));
         json_member_i64(w, "concurrency", concurrency->bound);
         json_member_i64(w, "in_flight", concurrency_used(concurrency, loop_now()));
         json_member_str(w, "breaker",
@@ -222,6 +226,7 @@ static void route_status(const struct delivery_route *route, struct json_writer 
         json_member_i64(w, settle_name((enum settle)how), (int64_t)stats.settled[how]);
     }
     json_object_end(w);
+    cost_status(route, w);
     json_object_end(w);
 }
 

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNWRAP_MORE_BYTES ((size_t)16 << 10) /* for the structures of an envelope */
+
 struct delivery_route *delivery_route_of(const struct message *message)
 {
     return flow_route_config(message->route)->user;
@@ -61,9 +63,40 @@ struct parcel *delivery_parcel(struct message *message)
     return message->user;
 }
 
+const struct sqs_attributes *delivery_attributes(const struct message *message)
+{
+    const struct parcel *parcel = message->user;
+
+    return parcel != NULL && parcel->unwrapped
+               ? &parcel->envelope.attributes
+               : delivery_route_of(message)->source->ops->attributes(message);
+}
+
+struct str delivery_original(const struct message *message)
+{
+    const struct parcel *parcel = message->user;
+
+    return parcel != NULL && parcel->unwrapped ? parcel->original : message->body;
+}
+
+/* What was published takes the place of the envelope; one that is none stays as it is: a queue may
+ * have subscriptions with raw delivery beside others. */
+static void unwrap(struct message *message)
+{
+    struct parcel *parcel = delivery_parcel(message);
+
+    arena_init(&parcel->envelope_arena, 4 * message->body.len + UNWRAP_MORE_BYTES);
+    if (sns_unwrap(message->body, &parcel->envelope_arena, &parcel->envelope) == 0) {
+        parcel->unwrapped = true;
+        parcel->original = message->body;
+        message->body = parcel->envelope.message;
+    }
+}
+
 static void parcel_free(struct parcel *parcel)
 {
     if (parcel != NULL) {
+        arena_done(&parcel->envelope_arena);
         letter_free(parcel->letter);
         free(parcel);
     }
@@ -113,7 +146,7 @@ static void on_keys(void *context, const struct message *message, struct message
 {
     struct delivery *d = context;
     struct delivery_route *r = delivery_route_of(message);
-    const struct sqs_attributes *attributes = r->source->ops->attributes(message);
+    const struct sqs_attributes *attributes = delivery_attributes(message);
 
     ret->tenant =
         message_key_value(&r->tenant, message, attributes, &d->key_scratch[LIMIT_SET_MAX]);
@@ -134,7 +167,27 @@ void source_received(struct source *source, struct message **messages, uint32_t 
                                : r->receives_empty,
                    1);
     }
+    for (uint32_t i = 0; i < count && r->unwraps_sns; i++) {
+        unwrap(messages[i]);
+    }
     ledger_received(r, messages, count, error, now);
+}
+
+void source_trace(struct message *message, const struct sqs_attributes *attributes,
+                  struct str trace_header)
+{
+    message->trace_header = trace_header;
+    for (uint32_t i = 0; i < attributes->count; i++) {
+        const struct sqs_attribute *attribute = &attributes->items[i];
+        if (str_equal(attribute->name, STR("traceparent")) &&
+            trace_context_parse(attribute->string_value, &message->trace) == 0) {
+            return;
+        }
+    }
+    if (trace_header.ptr == NULL || trace_context_parse_xray(trace_header, &message->trace) != 0) {
+        message->trace_header = STR_NONE; /* what is none is not sent on */
+        trace_context_new(&message->trace);
+    }
 }
 
 /* A destination keeps what is given up as well as a queue does. */
@@ -212,6 +265,7 @@ struct delivery *delivery_new(const struct delivery_parts *parts)
     d->store = parts->store;
     d->data_dir = parts->data_dir;
     d->unclean_start = parts->unclean_start;
+    d->cents_per_million = parts->cents_per_million;
     d->flow = flow_new(&ops, d, parts->seed);
     for (size_t i = 0; i < SL_COUNT(d->key_scratch); i++) {
         buf_init(&d->key_scratch[i], KEY_BYTES_MAX);
@@ -322,6 +376,17 @@ static void copy_headers(struct delivery_target *target,
     target->header_count = config->header_count;
 }
 
+static void copy_message_headers(struct delivery_target *target,
+                                 const struct delivery_target_config *config)
+{
+    target->message_header_count = config->message_header_count;
+    target->message_headers =
+        MEM_NEW_ARRAY(config->message_header_count + 1, struct message_header);
+    for (uint32_t i = 0; i < config->message_header_count; i++) {
+        target->message_headers[i] = config->message_headers[i];
+    }
+}
+
 static void copy_rules(struct delivery_target *target, const struct delivery_target_config *config)
 {
     target->rules = MEM_NEW_ARRAY(config->rule_count + 1, struct outcome_rule);
@@ -347,6 +412,7 @@ int delivery_target_add(struct delivery *d, const struct delivery_target_config 
     target->url = mem_dup(config->url, strlen(config->url));
     target->connect_timeout_ns = config->connect_timeout_ns;
     copy_headers(target, config);
+    copy_message_headers(target, config);
     copy_rules(target, config);
     target->config = (struct target_config){
         .name = target->name,
@@ -412,11 +478,14 @@ int delivery_route_add(struct delivery *d, const struct delivery_route_config *c
         .retry = config->retry,
         .paused = config->paused,
         .cheap_receives = config->source->ops->cheap_receives,
+        .receive_batch = config->source->ops->receive_batch,
+        .receives_max = config->source->ops->receives_max,
         .at_most_once = config->at_most_once,
         .user = route,
     };
 
     route->d = d;
+    route->unwraps_sns = config->unwraps_sns;
     route->source = config->source;
     route->target = delivery_target_find(d, config->target);
     SL_ASSERT(route->target != NULL && config->limit_count <= LIMIT_SET_MAX);
@@ -521,6 +590,7 @@ static void target_free(struct delivery_target *target)
         free((char *)(uintptr_t)target->headers[i].value.ptr);
     }
     free(target->headers);
+    free(target->message_headers);
     free(target->rules);
     free(target->url);
     free(target);
@@ -539,6 +609,7 @@ void delivery_free(struct delivery *d)
         route->source->ops->free(route->source);
         destination_free(route->destinations[DELIVERY_SUCCESS].destination);
         destination_free(route->destinations[DELIVERY_FAILURE].destination);
+        free(route->cost);
         free(route);
     }
     LIST_FOR(&d->targets, node)

@@ -6,6 +6,7 @@
 
 #include "sluice/base/map.h"
 #include "sluice/deliver/delivery.h"
+#include "sluice/deliver/message_headers.h"
 #include "sluice/deliver/message_key.h"
 #include "sluice/limit/keyed.h"
 #include "sluice/flow/gate_headers.h"
@@ -13,6 +14,7 @@
 #include "sluice/net/resolver.h"
 #include "sluice/queue/store.h"
 #include "sluice/runtime/calendar.h"
+#include "sluice/sqs/sns.h"
 #include "sluice/sqs/types.h"
 
 #define DELIVERY_NAME_MAX 81
@@ -65,6 +67,8 @@ struct delivery_target {
     struct resolver_entry *resolver;
     struct http_header *headers; /* configured ones, strings owned */
     uint32_t header_count;
+    struct message_header *message_headers; /* owned */
+    uint32_t message_header_count;
     struct outcome_rule *rules; /* owned */
     uint32_t rule_count;
     struct metric *in_flight, *concurrency, *duration, *arrival;
@@ -95,6 +99,7 @@ struct delivery_route {
     struct delivery_limit *keyed[LIMIT_SET_MAX]; /* those of them by key, as the flow has them */
     struct message_key tenant;
     struct delivery_destination destinations[DELIVERY_END__COUNT];
+    bool unwraps_sns;
     bool source_has_dead_letter; /* the queue itself has a dead-letter queue */
     mono_ns told_gate;           /* the end of the gate that the log knows */
     bool logged_first;           /* cold_start of the next canonical line is false */
@@ -112,6 +117,7 @@ struct delivery_route {
     struct metric *lease_remaining, *leases_lost, *handed_back;
     struct metric *settled[SETTLE__COUNT], *throttle_wait[LIMIT_REASON__COUNT];
     struct metric *held[MESSAGE_STATE__COUNT], *dead_letters[GIVE_UP__COUNT];
+    struct route_cost *cost; /* cost.h; NULL: nothing is paid for */
 };
 
 struct quota_families {
@@ -123,6 +129,11 @@ struct quota_families {
 struct parcel {
     struct message *message;
     struct letter *letter; /* letter.h; NULL: nothing */
+    /* an envelope that was taken off */
+    bool unwrapped;
+    struct str original; /* the body with it */
+    struct sns_envelope envelope;
+    struct arena envelope_arena;
     /* attempts as the file has them */
     uint32_t attempts_noted, backoffs_noted;
     bool has_retry_record;
@@ -143,6 +154,10 @@ struct parcel {
     void *begun_context;
 };
 struct parcel *delivery_parcel(struct message *message);
+/* The message attributes: of the envelope, where one was taken off. Borrowed from the message. */
+const struct sqs_attributes *delivery_attributes(const struct message *message);
+/* The body as it lies in the queue. */
+struct str delivery_original(const struct message *message);
 
 #define KEY_BYTES_MAX ((size_t)64 << 10) /* a longer value from a body counts as absent */
 
@@ -164,6 +179,8 @@ struct delivery {
     struct loop_timer deadline;
     struct metrics_collector collector, quota_collector;
     struct delivery_families *families;
+    struct cost_families *cost;
+    uint32_t cents_per_million;
     struct quota_families quota_families;
     void (*drained)(void *context);
     void *drained_context;

@@ -17,6 +17,8 @@ const char *destination_condition(enum give_up why)
     case GIVE_UP_MAX_DURATION:
     case GIVE_UP_EXPIRED:
         return "EventAgeExceeded";
+    case GIVE_UP_S3_POINTER:
+        return "PayloadInS3";
     default:
         return "UnknownResult";
     }

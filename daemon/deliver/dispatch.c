@@ -6,6 +6,7 @@
 #include "sluice/base/mem.h"
 #include "sluice/flow/gate_headers.h"
 #include "sluice/runtime/log.h"
+#include "sluice/sqs/extended.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,8 @@ struct attempt {
 
 struct request_text {
     char message_id[128], receive_count[16], traceparent[TRACE_PARENT_LEN + 1];
+    char xray[TRACE_XRAY_LEN + 1];
+    struct buf parts; /* of message_headers */
 };
 
 static void on_arrived(void *context, mono_ns arrived_at, mono_ns now)
@@ -164,6 +167,33 @@ static const char *idempotency_key(const struct delivery_route *route,
     return route->key.kind != MESSAGE_KEY_NONE ? parcel->header : text->message_id;
 }
 
+/* One of them may be the content type: then it is not guessed. */
+static uint32_t add_message_headers(const struct delivery_target *target,
+                                    const struct message *message, struct request_text *text,
+                                    struct http_header headers[DISPATCH_HEADERS], uint32_t count)
+{
+    const struct delivery_route *route = delivery_route_of(message);
+    const struct message_headers_source source = {message, delivery_attributes(message),
+                                                  route->source->ops->system_attribute};
+    const char *left_out;
+    uint32_t more =
+        message_headers_build(target->message_headers, target->message_header_count, &source,
+                              &text->parts, headers + count, DISPATCH_HEADERS - count, &left_out);
+
+    if (left_out != NULL) {
+        LOG_WARNING("a message has more than its request's headers can take",
+                    LOG_STR("route", route->name), LOG_STR("header", left_out),
+                    LOG_SLICE("function_request_id", message->id));
+    }
+    for (uint32_t i = count; i < count + more; i++) {
+        if (str_equal_nocase(headers[i].name, STR("content-type"))) {
+            headers[0] = headers[i];
+            headers[i] = headers[count + --more];
+        }
+    }
+    return count + more;
+}
+
 static uint32_t build_headers(const struct delivery_target *target, const struct message *message,
                               struct request_text *text,
                               struct http_header headers[DISPATCH_HEADERS])
@@ -182,8 +212,15 @@ static uint32_t build_headers(const struct delivery_target *target, const struct
         (struct http_header){STR("Idempotency-Key"),
                              str_from(idempotency_key(delivery_route_of(message), message, text))};
     headers[n++] = (struct http_header){STR("traceparent"), str_from(text->traceparent)};
+    if (message->trace_header.ptr != NULL) {
+        trace_context_format_xray(&span, text->xray);
+        headers[n++] = (struct http_header){STR("X-Amzn-Trace-Id"), str_from(text->xray)};
+    }
     for (uint32_t i = 0; i < target->header_count && n < DISPATCH_HEADERS; i++) {
         headers[n++] = target->headers[i];
+    }
+    if (target->message_header_count > 0) {
+        n = add_message_headers(target, message, text, headers, n);
     }
     return n;
 }
@@ -195,6 +232,7 @@ static void submit(struct attempt *attempt, struct http_client *client)
     struct message *message = attempt->message;
     struct request_text text;
     struct http_header headers[DISPATCH_HEADERS];
+    buf_init(&text.parts, MESSAGE_HEADERS_MAX_BYTES);
     const struct http_call_request request = {
         .method = "POST",
         .url = target->url,
@@ -208,6 +246,7 @@ static void submit(struct attempt *attempt, struct http_client *client)
     };
 
     attempt->error = http_client_submit(client, &request, &events, attempt, &attempt->call);
+    buf_done(&text.parts);
 }
 
 /* ---- starting ---- */
@@ -272,6 +311,13 @@ static void on_begun(void *context, enum attempt_end end, mono_ns now)
                        now);
 }
 
+/* Its body lies in S3. The API would get a pointer that it cannot follow, and say who knows what.
+ */
+static void on_pointer(void *context, mono_ns now)
+{
+    on_begun(context, ATTEMPT_S3_POINTER, now);
+}
+
 void dispatch_start(void *context, struct message *message)
 {
     struct delivery *d = context;
@@ -281,7 +327,10 @@ void dispatch_start(void *context, struct message *message)
     attempt->message = message;
     attempt->target = route->target;
     d->attempts_running++;
-    if (route->key.kind != MESSAGE_KEY_NONE) {
+    if (sqs_extended_is_pointer(message->body, delivery_attributes(message))) {
+        attempt->refused = (struct loop_timer){.callback = on_pointer, .context = attempt};
+        loop_timer_set(d->loop, &attempt->refused, loop_now());
+    } else if (route->key.kind != MESSAGE_KEY_NONE) {
         ledger_begin(message, on_begun, attempt);
     } else {
         call(attempt);

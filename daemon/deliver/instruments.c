@@ -1,6 +1,7 @@
 /*
  * The delivery's metrics and its one canonical log line a message.
  */
+#include "cost.h"
 #include "delivery_internal.h"
 
 #include "sluice/base/digest.h"
@@ -152,6 +153,7 @@ static void collect_route(struct delivery_route *r)
         metric_set(r->throttle_wait[reason],
                    (double)stats.throttle_wait_ns[reason] / (double)NS_PER_S);
     }
+    cost_collect(r);
 }
 
 static void collect_breaker(struct delivery_target *target)
@@ -218,6 +220,7 @@ void instruments_init(struct delivery *d)
     target_families(d, d->families);
     route_families(d, d->families);
     lease_families(d, d->families);
+    cost_init(d);
     d->collector = (struct metrics_collector){.collect = collect, .context = d};
     metrics_collector_add(d->metrics, &d->collector);
 }
@@ -225,6 +228,7 @@ void instruments_init(struct delivery *d)
 void instruments_done(struct delivery *d)
 {
     metrics_collector_remove(d->metrics, &d->collector);
+    cost_done(d);
     free(d->families);
 }
 
@@ -283,6 +287,7 @@ void instruments_route(struct delivery *d, struct delivery_route *route)
     route->lease_remaining = one(f->lease_remaining, route->name);
     route->leases_lost = one(f->leases_lost, route->name);
     route->handed_back = one(f->handed_back, route->name);
+    cost_route(d, route);
     route->receives_ok = two(f->receives, route->name, "messages");
     route->receives_empty = two(f->receives, route->name, "empty");
     route->receives_failed = two(f->receives, route->name, "error");

@@ -241,8 +241,7 @@ static void set_header(struct parcel *parcel, struct str key)
 static struct str key_or_id(struct delivery_route *route, const struct message *message,
                             struct buf *scratch, char *ret_kind)
 {
-    struct str key =
-        message_key_value(&route->key, message, route->source->ops->attributes(message), scratch);
+    struct str key = message_key_value(&route->key, message, delivery_attributes(message), scratch);
 
     *ret_kind = 'k';
     if (key.ptr != NULL) {

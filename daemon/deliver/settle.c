@@ -93,7 +93,7 @@ static struct str build_record(void *context)
         .message_id = message->id,
         .route = str_from(r->name),
         .queue = str_from(r->queue),
-        .body = message->body,
+        .body = delivery_original(message),
         .give_up = message->settle == SETTLE_ACK ? GIVE_UP_NONE : message->give_up,
         .attempts = message->attempts,
         .called = message->calls > 0 || letter->done_before,

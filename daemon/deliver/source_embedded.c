@@ -62,21 +62,6 @@ static void batch_unref(struct batch *batch)
     }
 }
 
-static struct trace_context trace_of(const struct store_held *held)
-{
-    struct trace_context trace;
-
-    for (uint32_t i = 0; i < held->attributes.count; i++) {
-        const struct sqs_attribute *attribute = &held->attributes.items[i];
-        if (str_equal(attribute->name, STR("traceparent")) &&
-            trace_context_parse(attribute->string_value, &trace) == 0) {
-            return trace;
-        }
-    }
-    trace_context_new(&trace);
-    return trace;
-}
-
 static struct message *message_from(struct batch *batch, const struct store_held *held, mono_ns now)
 {
     struct message *message = flow_message_new(batch->source->source.route);
@@ -92,7 +77,7 @@ static struct message *message_from(struct batch *batch, const struct store_held
     message->tenant = held->group_id;
     /* On a standard queue a group id is a tenant's name and orders nothing. */
     message->group = str_ends_with(batch->hold.queue, STR(".fifo")) ? held->group_id : STR_NONE;
-    message->trace = trace_of(held);
+    source_trace(message, &held->attributes, held->trace_header);
     message->sent_at = held->sent_at;
     message->receive_count = held->receive_count;
     message->received_at = now;

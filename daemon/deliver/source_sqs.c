@@ -12,6 +12,7 @@
 
 #define WAIT_S             20
 #define RECEIVE_TIMEOUT_NS ((WAIT_S + 10) * NS_PER_S)
+#define RECEIVES_MAX       10 /* at once; each may bring 10 MiB more than the bound of what is held */
 
 const char *source_sqs_route_name(const struct sqs_source *self)
 {
@@ -42,7 +43,6 @@ static void on_received(void *context, const struct sqs_client_answer *answer, m
     struct batch_memory *memory;
     uint32_t count = 0;
 
-    self->receiving = NULL;
     if (answer->error != 0) {
         receive_failed(self, answer, now);
         return;
@@ -52,6 +52,7 @@ static void on_received(void *context, const struct sqs_client_answer *answer, m
                  LOG_STR("queue", self->queue_url), LOG_I64("failures", self->failures));
         self->failures = 0;
     }
+    source_sqs_queue_received(self, out->messages.count, now);
     memory = MEM_NEW(struct batch_memory);
     memory->self = self;
     memory->references = 1;
@@ -69,19 +70,20 @@ static void on_received(void *context, const struct sqs_client_answer *answer, m
 void source_sqs_receive(struct source *source, uint32_t max)
 {
     struct sqs_source *self = SL_CONTAINER_OF(source, struct sqs_source, source);
-    struct sqs_client_answer refused = {0};
+    struct sqs_client_call *call;
 
     if (self->held_bytes >= SOURCE_HELD_MAX_BYTES) {
         self->wanted = max;
+        self->waiting++;
         flow_source_full(source->route);
         return;
     }
     self->receive_in.max_messages =
         (struct sqs_int){true, max < SQS_BATCH_MAX ? max : SQS_BATCH_MAX};
-    refused.error = sqs_client_call(self->client, SQS_RECEIVE_MESSAGE, &self->receive_in,
-                                    RECEIVE_TIMEOUT_NS, on_received, self, &self->receiving);
+    int error = sqs_client_call(self->client, SQS_RECEIVE_MESSAGE, &self->receive_in,
+                                RECEIVE_TIMEOUT_NS, on_received, self, &call);
     /* Only memory or a bad URL can refuse a call, and the URL was checked. */
-    SL_ASSERT(refused.error == 0);
+    SL_ASSERT(error == 0);
 }
 
 static void sqs_cancel_receive(struct source *source)
@@ -90,8 +92,7 @@ static void sqs_cancel_receive(struct source *source)
 
     /* An aborted long poll may strand up to ten messages until their visibility ends: it is let
      * run out (20 s at most), and what it brings is handed back. */
-    if (self->wanted > 0) {
-        self->wanted = 0;
+    for (; self->waiting > 0; self->waiting--) {
         source_received(source, NULL, 0, ERR_CANCELED, loop_now());
     }
 }
@@ -144,6 +145,13 @@ static const struct sqs_attributes *sqs_attributes(const struct message *message
     return &lease->received->attributes;
 }
 
+static struct str sqs_system_attribute(const struct message *message, const char *name)
+{
+    const struct lease *lease = message->source_data;
+
+    return source_sqs_system_attribute(lease->received, name);
+}
+
 static void sqs_message_done(struct source *source, struct message *message)
 {
     struct lease *lease = message->source_data;
@@ -162,6 +170,12 @@ static void sqs_flush(struct source *source)
     self->deletes.urgent = self->visibilities.urgent = true;
     source_sqs_flush(&self->deletes);
     source_sqs_flush(&self->visibilities);
+}
+
+static const struct sqs_client_totals *sqs_totals(const struct source *source)
+{
+    /* The source is the first member. */
+    return sqs_client_totals(((const struct sqs_source *)(const void *)source)->client);
 }
 
 static void sqs_stop(struct source *source)
@@ -200,13 +214,17 @@ struct source *source_sqs_new(struct loop *loop, struct sqs_client *client, stru
 {
     static const struct source_ops ops = {
         .kind = "sqs",
+        .receive_batch = SQS_BATCH_MAX,
+        .receives_max = RECEIVES_MAX,
         .receive = source_sqs_receive,
         .cancel_receive = sqs_cancel_receive,
         .settle = sqs_settle,
         .extend = sqs_extend,
         .attributes = sqs_attributes,
+        .system_attribute = sqs_system_attribute,
         .message_done = sqs_message_done,
         .flush = sqs_flush,
+        .totals = sqs_totals,
         .stop = sqs_stop,
         .free = sqs_free,
     };

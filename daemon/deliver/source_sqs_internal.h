@@ -52,7 +52,8 @@ struct batcher {
     enum sqs_action action;
     struct list pending;
     struct loop_timer timer;
-    bool urgent; /* flush asked: do not wait for more */
+    mono_ns send_at; /* while something is pending */
+    bool urgent;     /* flush asked: do not wait for more */
 };
 
 struct sqs_source {
@@ -62,18 +63,21 @@ struct sqs_source {
     char *queue_url;
     int64_t visibility_s;
     struct batcher deletes, visibilities;
-    struct sqs_client_call *receiving;
     size_t held_bytes;
-    uint32_t wanted; /* a receive that waits for room */
+    uint32_t wanted;  /* messages of a receive that waits for room */
+    uint32_t waiting; /* receives that do */
     struct sqs_receive_in receive_in;
     struct str asked_attributes[1], asked_message_attributes[1];
     char dead_letter_url[SQS_URL_MAX];
     bool has_dead_letter;
     struct sqs_get_queue_attributes_in attributes_in;
-    struct str asked_queue_attributes[2];
+    struct str asked_queue_attributes[4];
     int64_t retention_s; /* 0: not known */
     struct loop_timer attributes_retry;
     int64_t attributes_pause_ns;
+    uint32_t empty_in_a_row; /* receives */
+    mono_ns look_again;      /* at the queue's attributes: not before */
+    bool told_crowded;
     uint32_t failures; /* of receives in a row: the first is logged */
     bool stopped;
 };
@@ -99,5 +103,7 @@ void source_sqs_copy(struct sqs_source *self, struct lease *lease);
 
 /* Asks the queue for its redrive policy and its retention, again until it answers. */
 void source_sqs_queue_init(struct sqs_source *self);
+/* A receive brought so many: when none comes for long it looks why, now and then. */
+void source_sqs_queue_received(struct sqs_source *self, uint32_t count, mono_ns now);
 
 #endif

@@ -17,10 +17,9 @@ void source_sqs_memory_unref(struct batch_memory *memory)
     self->held_bytes -= memory->bytes;
     arena_done(&memory->arena);
     free(memory);
-    if (self->wanted > 0) {
-        uint32_t max = self->wanted;
-        self->wanted = 0;
-        source_sqs_receive(&self->source, max);
+    for (uint32_t waiting = self->waiting; waiting > 0; waiting--) {
+        self->waiting--;
+        source_sqs_receive(&self->source, self->wanted);
     }
 }
 
@@ -40,20 +39,6 @@ static int64_t system_number(const struct sqs_message *m, const char *name, int6
 
     return str_to_i64(source_sqs_system_attribute(m, name), 0, INT64_MAX, &value) == 0 ? value
                                                                                        : otherwise;
-}
-
-static struct trace_context trace_of(const struct sqs_message *m)
-{
-    struct trace_context trace;
-
-    for (uint32_t i = 0; i < m->attributes.count; i++) {
-        if (str_equal(m->attributes.items[i].name, STR("traceparent")) &&
-            trace_context_parse(m->attributes.items[i].string_value, &trace) == 0) {
-            return trace;
-        }
-    }
-    trace_context_new(&trace);
-    return trace;
 }
 
 /* SQS deletes it then, held or not: in time it can still be copied. */
@@ -84,7 +69,8 @@ struct message *source_sqs_message(struct sqs_source *self, struct batch_memory 
     message->tenant = source_sqs_system_attribute(received, "MessageGroupId");
     message->group =
         str_ends_with(str_from(self->queue_url), STR(".fifo")) ? message->tenant : STR_NONE;
-    message->trace = trace_of(received);
+    source_trace(message, &received->attributes,
+                 source_sqs_system_attribute(received, "AWSTraceHeader"));
     message->sent_at = system_number(received, "SentTimestamp", loop_wall());
     message->expires_at = expires_at(self, message->sent_at, now);
     message->receive_count = (uint32_t)system_number(received, "ApproximateReceiveCount", 1);

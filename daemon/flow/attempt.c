@@ -248,6 +248,8 @@ static void end_without_call(struct message *message, const struct attempt_resul
         settle_begin(message, SETTLE_LOST, 0, now);
     } else if (result->end == ATTEMPT_UNKNOWN) {
         give_up(message, GIVE_UP_UNKNOWN, now);
+    } else if (result->end == ATTEMPT_S3_POINTER) {
+        give_up(message, GIVE_UP_S3_POINTER, now);
     } else {
         wait_until(message, mono_max(result->retry_after, now), now);
     }

@@ -117,9 +117,10 @@ struct route {
     mono_ns gate_until, gate_set_at;
     uint32_t gate_failures;
     /* receiving */
-    bool receiving;
+    uint32_t receiving;     /* receives under way */
+    uint32_t receives_now;  /* so many may be: grows while they come back full */
     bool answered;          /* a receive of it has ended */
-    uint32_t receive_asked; /* of the last one */
+    uint32_t receive_asked; /* of the last one; of each, when there are several */
     mono_ns receive_asked_at;
     int64_t receive_took_ns;
     mono_ns receive_at; /* after a failure: not before */

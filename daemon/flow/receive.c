@@ -15,6 +15,7 @@
 #define RATE_SAMPLE_MIN_NS (10 * NS_PER_MS)
 #define CHEAP_HORIZON_NS   (20 * NS_PER_MS)  /* at least; four receives, if they take longer */
 #define CHEAP_TOOK_MAX_NS  (100 * NS_PER_MS) /* what took longer waited for messages */
+#define TOOK_MAX_NS        NS_PER_S          /* the same, of a queue far away */
 #define CHEAP_FEW          16u               /* up to that many are asked for one by one */
 
 void end_rate_note(struct end_rate *rate, mono_ns now)
@@ -51,7 +52,8 @@ static int64_t horizon_of(const struct route *route)
 /* Of a receive that found what it asked for. */
 static void note_took(struct route *route, mono_ns now)
 {
-    int64_t took_ns = mono_min(now - route->receive_asked_at, CHEAP_TOOK_MAX_NS);
+    int64_t most_ns = route->config.cheap_receives ? CHEAP_TOOK_MAX_NS : TOOK_MAX_NS;
+    int64_t took_ns = mono_min(now - route->receive_asked_at, most_ns);
 
     route->receive_took_ns += (took_ns - route->receive_took_ns) / 4;
 }
@@ -119,28 +121,78 @@ static uint32_t held_for(const struct route *route, uint32_t goal, mono_ns now)
     return ready + waiting;
 }
 
+/*
+ * So many that a receive is worth it. Where each one is a request that costs money, a full one: it
+ * is asked for while there are still as many to be called as it takes to come. Elsewhere half.
+ */
+static uint32_t worth_asking(const struct route *route, uint32_t goal)
+{
+    uint32_t batch = route->config.receive_batch;
+
+    if (batch == 0) {
+        return (goal + 1) / 2;
+    }
+    uint32_t full = goal < batch ? goal : batch;
+    double meanwhile = (double)goal * (double)route->receive_took_ns / (double)HORIZON_NS;
+    uint32_t half = full / 2;
+    uint32_t lead = meanwhile < (double)half ? (uint32_t)meanwhile : half;
+    return full - lead;
+}
+
 static uint32_t receive_want(const struct route *route, mono_ns now)
 {
     const struct target *target = route->config.target;
     uint32_t goal = receive_goal(route, now);
-    uint32_t have = held_for(route, goal, now);
-    uint32_t outside = route->held - (uint32_t)route->lists[MESSAGE_IN_FLIGHT].count;
+    uint32_t asked = route->receiving * route->receive_asked;
+    uint32_t have = held_for(route, goal, now) + asked;
+    uint32_t outside = route->held - (uint32_t)route->lists[MESSAGE_IN_FLIGHT].count + asked;
+    uint32_t batch = route->config.receive_batch;
 
     if (outside >= HELD_MAX) {
         return 0;
     }
     if (target->breaker.state == BREAKER_HALF_OPEN) {
-        return health_probes_wanted(route, now);
+        return route->receiving > 0 ? 0 : health_probes_wanted(route, now);
     }
     if (have >= goal || target->parked.count >= PARKED_MAX) {
         return 0;
     }
     uint32_t want = goal - have;
     bool one_by_one = route->config.cheap_receives && goal <= CHEAP_FEW;
-    if (!one_by_one && want < (goal + 1) / 2 && heap_first(&route->lanes.active) != NULL) {
+    if (!one_by_one && want < worth_asking(route, goal) &&
+        heap_first(&route->lanes.active) != NULL) {
         return 0; /* few, larger receives: each one costs a request */
     }
+    want = batch > 0 && batch < want ? batch : want;
+    if (route->receiving > 0 && want < batch) {
+        return 0; /* several at once are all full ones */
+    }
     return want < HELD_MAX - outside ? want : HELD_MAX - outside;
+}
+
+/* One at a time; more while all of them are full ones and came back full. */
+static bool may_ask(const struct route *route)
+{
+    return route->receiving == 0 ||
+           (route->receiving < route->receives_now && route->config.receive_batch > 0 &&
+            route->receive_asked == route->config.receive_batch);
+}
+
+static void note_answer(struct route *route, uint32_t count, int error, mono_ns now)
+{
+    uint32_t most = route->config.receives_max > 1 ? route->config.receives_max : 1;
+
+    route->receiving--;
+    route->answered = true;
+    if (error != 0 || count < route->receive_asked) {
+        route->receives_now = 1;
+        return;
+    }
+    uint32_t grown = route->receives_now > 0 ? 2 * route->receives_now : 2;
+    route->receives_now = grown < most ? grown : most;
+    if (route->receiving == 0) {
+        note_took(route, now);
+    }
 }
 
 /* All its permits are with calls whose arrival is not certain: W after it at the earliest. Or it
@@ -183,7 +235,7 @@ mono_ns receive_run(struct route *route, mono_ns now)
 {
     struct flow *flow = route->flow;
 
-    if (route->receiving || route->paused || route->draining || !route->config.target->available ||
+    if (!may_ask(route) || route->paused || route->draining || !route->config.target->available ||
         route->config.target->breaker.state == BREAKER_OPEN) {
         return MONO_NEVER;
     }
@@ -194,9 +246,9 @@ mono_ns receive_run(struct route *route, mono_ns now)
     if (from > mono_add(now, horizon_of(route))) {
         return from == MONO_NEVER ? MONO_NEVER : from - horizon_of(route);
     }
-    uint32_t want = receive_want(route, now);
-    if (want > 0) {
-        route->receiving = true;
+    uint32_t want;
+    while (may_ask(route) && (want = receive_want(route, now)) > 0) {
+        route->receiving++;
         route->receive_asked = want;
         route->receive_asked_at = now;
         flow->ops->receive(flow->context, route, want);
@@ -208,12 +260,8 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
                    mono_ns now)
 {
     now = flow_time(route->flow, now);
-    SL_ASSERT(route->receiving);
-    route->receiving = false;
-    route->answered = true;
-    if (error == 0 && count >= route->receive_asked) {
-        note_took(route, now);
-    }
+    SL_ASSERT(route->receiving > 0);
+    note_answer(route, count, error, now);
     for (uint32_t i = 0; i < count; i++) {
         struct message *message = messages[i];
         SL_ASSERT(message->route == route && message->state == MESSAGE_NEW);
@@ -234,6 +282,9 @@ void flow_received(struct route *route, struct message **messages, uint32_t coun
         route->receive_failures = 0;
         route->receive_at = 0;
         return;
+    }
+    if (route->receive_at > now) {
+        return; /* one of several that failed together */
     }
     route->receive_at =
         mono_add(now, backoff_ns(RECEIVE_BACKOFF_NS, route->receive_failures++, &route->flow->rng));

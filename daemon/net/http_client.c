@@ -212,6 +212,7 @@ static void client_free(struct http_client *client)
     curl_global_cleanup();
     free(client->sockets);
     free(client->ca_file);
+    free(client->proxy);
     free(client->user_agent);
     free(client);
 }
@@ -269,6 +270,8 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
         config->response_max_bytes == 0 ? RESPONSE_MAX_DEFAULT : config->response_max_bytes;
     client->max_flight_ns = config->max_flight_ns == 0 ? NS_PER_S : config->max_flight_ns;
     client->ca_file = copy_or_null(config->ca_file);
+    client->proxy = copy_or_null(config->proxy);
+    client->proxy_from_environment = config->proxy_from_environment;
     client->user_agent = copy_or_null(config->user_agent);
     init_lists(client);
     SL_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Only new connections resolve: a service that moved is found soon after the old address fails. */
+#define DNS_CACHE_S          10L
 #define REQUEST_TEXT_MAX     ((size_t)128 * 1024)
 #define RESPONSE_HEADERS_MAX ((size_t)64 * 1024)
 #define POOLED_BODY_MAX      ((size_t)64 * 1024) /* what an idle call keeps of its buffer */
@@ -112,8 +114,16 @@ static bool set_manners(struct http_call *call)
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L); /* or a time-out while resolving waits for the resolver's thread */
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_PROXY, ""); /* not even the environment's */
-    SET(CURLOPT_NOPROXY, "*");
+    if (call->client->proxy != NULL) {
+        SET(CURLOPT_PROXY, call->client->proxy);
+        SET(CURLOPT_NOPROXY, "");
+        SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    } else if (call->client->proxy_from_environment) {
+        SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    } else {
+        SET(CURLOPT_PROXY, "");
+        SET(CURLOPT_NOPROXY, "*");
+    }
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_PATH_AS_IS, 1L);
@@ -317,7 +327,7 @@ static bool set_addresses(struct http_call *call, const struct http_call_request
     call->many_addresses = call->host[0] != '\0' && !call->is_unix &&
                            (!given || strchr(request->addresses, ',') != NULL);
     SET(CURLOPT_RESOLVE, given ? &call->resolve : NULL);
-    SET(CURLOPT_DNS_CACHE_TIMEOUT, given ? -1L : 60L);
+    SET(CURLOPT_DNS_CACHE_TIMEOUT, given ? -1L : DNS_CACHE_S);
     return !bad;
 }
 

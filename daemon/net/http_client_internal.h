@@ -111,7 +111,8 @@ struct http_client {
     uint32_t host_connections_max;
     size_t response_max_bytes;
     int64_t max_flight_ns;
-    char *ca_file;
+    char *ca_file, *proxy;
+    bool proxy_from_environment;
     char *user_agent;
 
     struct loop_hook hook;

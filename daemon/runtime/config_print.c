@@ -36,7 +36,15 @@ static void write_key(struct printer *p, struct str key)
 
 static void write_secret(struct printer *p, const struct config_row *row, const char *text)
 {
-    write_string(p, (row->flags & CONFIG_SECRET) != 0 ? STR("<redacted>") : str_from(text));
+    char url[2200];
+
+    if ((row->flags & CONFIG_SECRET) != 0) {
+        write_string(p, STR("<redacted>"));
+    } else if ((row->flags & CONFIG_URL) != 0) {
+        write_string(p, str_from(str_redact_url(url, sizeof(url), str_from(text))));
+    } else {
+        write_string(p, str_from(text));
+    }
 }
 
 /* ---- dump ---- */

@@ -40,7 +40,7 @@ static struct {
     atomic_uint_fast64_t dropped;
     int fd;
     bool json;
-    char service[SERVICE_MAX];
+    char service[SERVICE_MAX], stage[SERVICE_MAX];
     int64_t (*clock_ns)(clockid_t id);
     struct repeat repeats[REPEAT_SLOTS];
 } sink = {
@@ -73,6 +73,7 @@ void log_init(const struct log_config *config)
     sink.json = format_is_json(config->format, config->fd);
     str_copy(sink.service, sizeof(sink.service),
              str_from(config->service != NULL ? config->service : "sluice"));
+    str_copy(sink.stage, sizeof(sink.stage), str_from(config->stage));
     sink.clock_ns = config->clock_ns != NULL ? config->clock_ns : system_clock_ns;
     memset(sink.repeats, 0, sizeof(sink.repeats));
     (void)pthread_mutex_unlock(&sink.mutex);
@@ -286,6 +287,10 @@ static void put_head_json(struct line *line, enum log_level level, const char *l
     put_quoted(line, str_from(text), HEAD_VALUE_MAX);
     puts_line(line, ",\"service\":");
     put_quoted(line, str_from(sink.service), HEAD_VALUE_MAX);
+    if (sink.stage[0] != '\0') {
+        puts_line(line, ",\"stage\":");
+        put_quoted(line, str_from(sink.stage), HEAD_VALUE_MAX);
+    }
 }
 
 static void put_head_text(struct line *line, enum log_level level, const char *message,

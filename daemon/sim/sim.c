@@ -257,6 +257,8 @@ static void route_boot(struct sim *sim, struct sim_route *route)
         .paused = route->config.paused,
         .has_dead_letter = route->config.has_dead_letter,
         .cheap_receives = route->queue->config.visibility_ns == 0,
+        .receive_batch =
+            route->queue->config.visibility_ns == 0 ? 0 : route->queue->config.receive_max,
         .user = route,
     };
 

@@ -91,21 +91,30 @@ struct str sqs_queue_url_build(struct arena *arena, struct str endpoint, struct 
 }
 
 /* sqs.<region>.amazonaws.com, sqs-fips.…, sqs.<region>.api.aws, <region>.queue.amazonaws.com,
- * queue.amazonaws.com (the first region of all), and the .cn forms. */
+ * queue.amazonaws.com (the first region of all), those of the other partitions, and a VPC
+ * endpoint's own name, vpce-….sqs.<region>.vpce.amazonaws.com. */
 static struct str region_of_host(struct str host)
 {
     size_t colon = find_last(host, ':', host.len);
     host.len = colon;
     static const struct str prefixes[] = {{"sqs.", 4}, {"sqs-fips.", 9}};
-    static const struct str suffixes[] = {{".amazonaws.com", 14},
-                                          {".amazonaws.com.cn", 17},
-                                          {".api.aws", 8},
-                                          {".api.amazonwebservices.com.cn", 29}};
+    static const struct str suffixes[] = {
+        {".amazonaws.com", 14}, {".amazonaws.com.cn", 17},
+        {".api.aws", 8},        {".api.amazonwebservices.com.cn", 29},
+        {".amazonaws.eu", 13},  {".c2s.ic.gov", 11},
+        {".sc2s.sgov.gov", 14}};
     if (str_equal(host, STR("queue.amazonaws.com"))) {
         return STR("us-east-1");
     }
     if (str_ends_with(host, STR(".queue.amazonaws.com"))) {
         return slice(host, 0, host.len - STR(".queue.amazonaws.com").len);
+    }
+    if (str_ends_with(host, STR(".vpce.amazonaws.com"))) {
+        struct str rest = slice(host, 0, host.len - STR(".vpce.amazonaws.com").len);
+        size_t dot = find_last(rest, '.', rest.len);
+        return dot < rest.len && str_ends_with(slice(rest, 0, dot), STR(".sqs"))
+                   ? slice(rest, dot + 1, rest.len)
+                   : STR_NONE;
     }
     for (size_t p = 0; p < SL_COUNT(prefixes); p++) {
         for (size_t s = 0; s < SL_COUNT(suffixes); s++) {
@@ -151,6 +160,24 @@ int sqs_endpoint_parse(struct str queue_url, struct sqs_endpoint *ret)
     endpoint.region = region_of_host(host);
     *ret = endpoint;
     return ERR_OK;
+}
+
+const char *sqs_partition(struct str region)
+{
+    static const struct {
+        struct str prefix;
+        const char *name;
+    } partitions[] = {{{"cn-", 3}, "aws-cn"},         {{"us-gov-", 7}, "aws-us-gov"},
+                      {{"us-iso-", 7}, "aws-iso"},    {{"us-isob-", 8}, "aws-iso-b"},
+                      {{"eu-isoe-", 8}, "aws-iso-e"}, {{"us-isof-", 8}, "aws-iso-f"},
+                      {{"eusc-", 5}, "aws-eusc"}};
+
+    for (size_t i = 0; i < SL_COUNT(partitions); i++) {
+        if (str_starts_with(region, partitions[i].prefix)) {
+            return partitions[i].name;
+        }
+    }
+    return "aws";
 }
 
 int sqs_arn_parse(struct str arn, struct sqs_arn *ret)

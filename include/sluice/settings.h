@@ -10,6 +10,7 @@
 #include "sluice/base/buf.h"
 #include "sluice/base/err.h"
 #include "sluice/base/str.h"
+#include "sluice/deliver/message_headers.h"
 #include "sluice/deliver/message_key.h"
 #include "sluice/flow/flow.h"
 #include "sluice/flow/outcome_rules.h"
@@ -62,6 +63,7 @@ struct target_settings {
     struct breaker_config breaker;
     bool adaptive_concurrency;
     struct config_map headers; /* of every request; the values are secret */
+    struct config_map message_headers;
     SETTINGS_ARRAY(struct outcome_settings) outcomes;
 };
 
@@ -101,6 +103,14 @@ struct destination_settings {
     uint32_t queue_index; /* in queues; SETTINGS_NONE: queue is a URL, or none */
 };
 
+/* Of another account, or a narrower one. */
+struct role_settings {
+    char *arn; /* NULL: none */
+    char *external_id, *session_name;
+};
+
+enum route_unwrap { UNWRAP_NONE, UNWRAP_SNS };
+
 struct route_settings {
     char *name;
     char *queue; /* name of an embedded queue, or the URL of an SQS queue */
@@ -115,6 +125,8 @@ struct route_settings {
     struct retry_config retry;
     struct idempotency_settings idempotency;
     struct destination_settings on_success, on_failure;
+    struct role_settings assume_role;
+    int unwrap; /* enum route_unwrap */
     /* resolved */
     uint32_t queue_index; /* in queues; SETTINGS_NONE: queue is a URL */
     uint32_t target_index;
@@ -155,7 +167,12 @@ struct settings {
     struct {
         char *region;   /* NULL: from the environment or the queue URL */
         char *endpoint; /* NULL: from the queue URL */
+        char *profile;  /* NULL: as the environment says */
+        bool use_fips, use_dualstack;
+        char *ca_file, *proxy; /* NULL: as the environment says */
+        uint32_t cents_per_million;
     } aws;
+    char *stage; /* NULL: none */
     int64_t drain_timeout_ns;
     char *time_zone; /* of quotas */
     char *data_dir;  /* NULL: see runtime/datadir.h */
@@ -165,8 +182,9 @@ struct settings {
  * for messages. Returns 0 or the code of the first error. */
 SL_MUST_CHECK int settings_load(struct str text, const char *filename, struct settings **ret,
                                 struct error_list *errors);
-/* Reads the file (bounded) and loads it. */
-SL_MUST_CHECK int settings_load_file(const char *path, struct settings **ret,
+/* Reads the file (bounded) and loads it; with a stage (NULL: none), merged with the stage's own
+ * file beside it: sluice.prd.json for sluice.json and prd. */
+SL_MUST_CHECK int settings_load_file(const char *path, const char *stage, struct settings **ret,
                                      struct error_list *errors);
 /* What holds without a file: an SQS server on loopback, no routes. Never fails. */
 struct settings *settings_default(void);

@@ -3,7 +3,7 @@
 
     run.py [--build build/bench] [--repeats 3] [--json] [NAME …]
 
-NAMEs: delivery, send, batch, receive, cycle, backlog, memory, cpu, start, limit (all of them without a name). Build first:
+NAMEs: delivery, send, batch, receive, cycle, backlog, memory, cpu, start, limit, sqs (all of them without a name). Build first:
 
     cmake --preset bench && cmake --build --preset bench
 
@@ -127,7 +127,7 @@ def fill(queue, count, threads=4):
 class Bench:
     def __init__(self, options, support, table):
         self.build, self.repeats, self.support, self.table = options.build, options.repeats, support, table
-        self.count, self.run_json = 0, run_json
+        self.count, self.run_json, self.fill, self.say = 0, run_json, fill, say
 
     def program(self, name):
         return self.build / "tests" / "bench" / name
@@ -344,7 +344,7 @@ def ratios(ours, theirs):
 
 
 def main():
-    names = ["delivery", "send", "batch", "receive", "cycle", "backlog", "memory", "cpu", "start", "limit"]
+    names = ["delivery", "send", "batch", "receive", "cycle", "backlog", "memory", "cpu", "start", "limit", "sqs"]
     parser = argparse.ArgumentParser(prog="tests/bench/run.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--build", default="build/bench", type=pathlib.Path)
     parser.add_argument("--repeats", default=3, type=int)
@@ -362,6 +362,7 @@ def main():
     directory = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=options.build))
     os.chdir(directory)
     import queue_cases
+    import sqs_cases
     import support
     table, load = Table(), os.getloadavg()[0]
     bench = Bench(options, support, table)
@@ -370,7 +371,7 @@ def main():
             if hasattr(bench, name):
                 getattr(bench, name)()
             else:
-                getattr(queue_cases, name)(bench)
+                getattr(sqs_cases if name == "sqs" else queue_cases, name)(bench)
     finally:
         support.end_everything()
         os.chdir(options.build)

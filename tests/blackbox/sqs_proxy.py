@@ -17,7 +17,7 @@ JSON_TYPE = "application/x-amz-json-1.0"
 class ProxyCall:
     def __init__(self, proxy, queue, action, body, number):
         self.proxy, self.queue, self.action, self.body, self.number = proxy, queue, action, body, number
-        self.at, self.status, self.faulty = time.monotonic(), None, False
+        self.at, self.done_at, self.status, self.faulty = time.monotonic(), None, None, False
 
     def forward(self):
         """(status, dict) of the server; 503 while it is not there."""
@@ -52,6 +52,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(status)
             self.send_header("Content-Type", "text/html" if isinstance(content, bytes) else JSON_TYPE)
             self.send_header("Content-Length", str(len(data)))
+            if proxy.churn:
+                self.send_header("Connection", "close")
+                self.close_connection = True
             self.end_headers()
             self.wfile.write(data)
         except OSError:
@@ -69,10 +72,12 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class SqsProxy:
-    def __init__(self, port=9500, server_port=9424):
+    def __init__(self, port=9500, server_port=9424, address="127.0.0.1"):
         self.port, self.server_port_sqs, self.faults, self.calls, self.lock = port, server_port, {}, [], threading.Lock()
+        self.max_wait = 1  # of long polls, so that nothing waits for them at the end
         self.aliases = {}  # another name for a queue: a way to it without its faults
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.churn = False  # every connection ends with its answer
+        self.server = Server((address, port), Handler)
         self.server.proxy = self
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -82,7 +87,7 @@ class SqsProxy:
     def answer(self, action, body):
         queue = body.get("QueueUrl", "").split("/")[-1]
         if "WaitTimeSeconds" in body:
-            body["WaitTimeSeconds"] = min(body["WaitTimeSeconds"], 1)  # so that nothing waits for long polls at the end
+            body["WaitTimeSeconds"] = min(body["WaitTimeSeconds"], self.max_wait)
         with self.lock:
             call = ProxyCall(self, queue, action, body, len(self.of(queue, action)) + 1)
             self.calls.append(call)
@@ -91,7 +96,7 @@ class SqsProxy:
         call.faulty = answer is not None
         if answer is None:
             answer = call.forward()
-        call.status = answer[0] if answer is not DROP else None
+        call.status, call.done_at = answer[0] if answer is not DROP else None, time.monotonic()
         return answer
 
     def of(self, queue, action):

@@ -76,7 +76,7 @@ def test_queues_that_cannot_be_asked():
     refused(remote(), path + "the access key is not known there", key="NOBODY")
     refused(remote(), path + "the credentials (environment) may not read the queue", key="SENDER")
     refused(remote(QUEUE.replace("9424", "9499")), path + "the queue cannot be asked: could not connect")
-    refused(remote("https://sqs.eu-central-1.amazonaws.com/123456789012/jobs"), path + "no AWS credentials: tried", key="",
+    refused(remote("https://sqs.eu-central-1.amazonaws.com/123456789012/jobs"), path + "no AWS credentials: environment: no AWS_ACCESS_KEY_ID; role: ", key="",
             secret="")
 
 

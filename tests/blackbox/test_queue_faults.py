@@ -150,6 +150,13 @@ def check_dead_letters(f):
     assert sorted(dead) == (list(range(f.count)) if f.dead else []), f"dead letters {dead}"
 
 
+def check_no_hot_loop(f):
+    """What fails is not tried again and again: a few times in any second at most, of one queue and action."""
+    for action in {c.action for c in f.proxy.calls if c.queue == f.name}:
+        at = [c.at for c in f.proxy.of(f.name, action) if c.faulty and (c.status or 500) >= 400]
+        assert window_peak(at, 1) <= max(8, 2 * f.count), f"{window_peak(at, 1)} failing {action} in a second"
+
+
 def check_metrics(f, metrics):
     out = {how: metric(metrics, "sluice_messages_settled_total", f.key, outcome=how) for how in ("ack", "dead_letter", "release", "lost")}
     assert out["dead_letter"] == (len(f.sent) if f.dead else 0), out
@@ -173,7 +180,7 @@ def check_log(f, lines):
 def check_all(daemon):
     metrics, lines, wrong = daemon.metrics(), daemon.lines(), []
     for f in FAULTS:
-        for check in (lambda: check_calls(f), lambda: check_dead_letters(f), lambda: check_order(f) if f.fifo else None, lambda: check_metrics(f, metrics),
+        for check in (lambda: check_no_hot_loop(f), lambda: check_calls(f), lambda: check_dead_letters(f), lambda: check_order(f) if f.fifo else None, lambda: check_metrics(f, metrics),
                       lambda: check_log(f, lines)):
             try:
                 check()

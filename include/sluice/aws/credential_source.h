@@ -60,9 +60,15 @@ struct credential_source {
     } container;
     struct {
         char endpoint[512]; /* http://169.254.169.254 */
+        bool named;         /* somebody said so, and where: it is no guess */
         int64_t timeout_ns;
         int64_t attempts;
     } instance;
+};
+
+struct credential_role {
+    const char *arn, *external_id, *session_name, *region;
+    const struct credential_source *signs;
 };
 
 /* One provider that had nothing, and why; in the SDKs' order. */
@@ -82,6 +88,17 @@ struct credential_chain {
 SL_MUST_CHECK int credential_chain_find(const struct aws_environment *environment,
                                         const char *region, struct arena *arena,
                                         struct credential_chain *ret, struct error *e);
+/* A role on top of what the chain found (another account's queue): *ret in the arena, signs is
+ * borrowed. external_id, session_name, region: NULL as in a profile. Errors as above. */
+SL_MUST_CHECK int credential_source_role(const struct aws_environment *environment,
+                                         const struct credential_role *role, struct arena *arena,
+                                         const struct credential_source **ret, struct error *e);
+/* The instance metadata service alone; *ret NULL: it is disabled. */
+SL_MUST_CHECK int credential_source_instance(const struct aws_environment *environment,
+                                             struct arena *arena,
+                                             const struct credential_source **ret, struct error *e);
+/* "role", "instance metadata" … */
+const char *credential_source_name(enum credential_source_kind kind);
 /* "environment: AWS_ACCESS_KEY_ID is not set; …": all notes as one line for people. */
 void credential_chain_describe(const struct credential_chain *chain, char *out, size_t out_size);
 

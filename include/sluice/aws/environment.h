@@ -20,7 +20,6 @@ struct aws_environment;
 /* The keys of `aws` in the configuration; borrowed. */
 struct aws_overrides {
     const char *profile, *region, *endpoint; /* NULL: not given */
-    const char *ca_file, *proxy;             /* NULL: not given */
     bool use_fips, use_dualstack;            /* true here, or in the environment, or the profile */
 };
 
@@ -37,16 +36,19 @@ void aws_environment_free(struct aws_environment *environment);
 struct str aws_variable(const struct aws_environment *environment, const char *name);
 /* The name of the profile in use: "default" when none was named. */
 struct str aws_profile_name(const struct aws_environment *environment);
-/* A key of a profile (the credentials file wins over the config file); STR_NONE. */
-struct str aws_profile_get(const struct aws_environment *environment, struct str profile,
-                           struct str key);
+/* A key of a profile; STR_NONE when it has none. */
+enum aws_file { AWS_FILE_EITHER, AWS_FILE_CREDENTIALS, AWS_FILE_CONFIG }; /* credentials first */
+struct str aws_profile_get(const struct aws_environment *environment, enum aws_file file,
+                           struct str profile, const char *key);
+/* The path of the file, for people. */
+const char *aws_file_path(const struct aws_environment *environment, enum aws_file file);
 bool aws_profile_exists(const struct aws_environment *environment, struct str profile);
-/* [sso-session NAME] and the nested [services NAME] of the config file: service "sqs", key
- * "endpoint_url". STR_NONE. */
+/* [sso-session NAME], and endpoint_url in the block of a service of [services NAME]. STR_NONE. */
+bool aws_sso_session_exists(const struct aws_environment *environment, struct str session);
 struct str aws_sso_session_get(const struct aws_environment *environment, struct str session,
-                               struct str key);
-struct str aws_services_get(const struct aws_environment *environment, struct str services,
-                            struct str service, struct str key);
+                               const char *key);
+struct str aws_services_endpoint(const struct aws_environment *environment, struct str services,
+                                 const char *service);
 const struct aws_overrides *aws_environment_overrides(const struct aws_environment *environment);
 
 #endif

@@ -15,16 +15,15 @@
 
 struct sqs_client;
 struct sqs_client_call;
-struct credentials; /* aws/credentials.h */
+struct provider; /* aws/provider.h */
 
 struct sqs_client_config {
     struct loop *loop;
-    struct http_client *http;              /* borrowed */
-    const struct credentials *credentials; /* borrowed; NULL: requests are not signed */
+    struct http_client *http;  /* borrowed */
+    struct provider *provider; /* borrowed; NULL: requests are not signed */
     const char
         *queue_url; /* https://sqs.<region>.amazonaws.com/<account>/<name>, or of any SQS server */
-    const char *region;     /* NULL: of the queue URL's host if it is AWS's, else AWS_REGION,
-                               AWS_DEFAULT_REGION,   the profile's */
+    const char *region;     /* to sign for: see aws/endpoint.h */
     const char *endpoint;   /* NULL: scheme and host of queue_url */
     wall_ms (*clock)(void); /* NULL: loop_wall; tests bring their own time */
 };
@@ -46,7 +45,9 @@ struct sqs_client_answer {
 
 /* input is read before this returns. Always 0 but for ERR_NOMEM: what cannot even start is told by
  * done. A refusal by a server whose clock is 4 minutes or more away is signed anew, once, with its
- * time, which is kept. done: once, never before this returned. answer and what it points to are
+ * time, which is kept. A call waits for credentials, as long as its timeout allows; those that SQS
+ * refuses as expired or unknown are told to the provider, and the call is signed anew with others,
+ * once. done: once, never before this returned. answer and what it points to are
  * valid inside done; a caller that wants to keep the messages moves the arena: *mine =
  * *answer->arena; arena_init(answer->arena, 0). Received bodies and attributes whose MD5 does not
  * fit are ERR_CORRUPT. timeout_ns: total. */
@@ -56,6 +57,14 @@ SL_MUST_CHECK int sqs_client_call(struct sqs_client *client, enum sqs_action act
                                   void *context, struct sqs_client_call **ret);
 /* done comes with ERR_CANCELED. */
 void sqs_client_cancel(struct sqs_client_call *call);
+/* What was asked of SQS since the start: requests that went out, and what they are billed as (each
+ * started 64 KiB of a request or its answer, whichever is more, is one). */
+#define SQS_BILLED_BYTES ((size_t)64 << 10)
+struct sqs_client_totals {
+    uint64_t requests[SQS_ACTION__COUNT];
+    uint64_t billed;
+};
+const struct sqs_client_totals *sqs_client_totals(const struct sqs_client *client);
 /* Calls to another queue of the same server (the dead-letter queue): QueueUrl in the input decides;
  * this is its URL by the ARN. ERR_SYNTAX. */
 SL_MUST_CHECK int sqs_client_url_of_arn(const struct sqs_client *client, struct str arn, char *out,

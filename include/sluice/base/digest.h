@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define DIGEST_MD5_BYTES    16
+#define DIGEST_SHA1_BYTES   20
 #define DIGEST_SHA256_BYTES 32
 
 /* Incremental MD5, for the attribute digest of SQS. md5_final frees the context. */
@@ -21,6 +22,8 @@ void digest_md5_update(struct digest_md5 *md5, const void *ptr, size_t len);
 void digest_md5_final(struct digest_md5 *md5, uint8_t out[DIGEST_MD5_BYTES]);
 
 void digest_md5(struct str data, uint8_t out[DIGEST_MD5_BYTES]);
+/* For names that others derive so (the AWS CLI's cache of logins); not for security. */
+void digest_sha1(struct str data, uint8_t out[DIGEST_SHA1_BYTES]);
 void digest_sha256(struct str data, uint8_t out[DIGEST_SHA256_BYTES]);
 void digest_hmac_sha256(struct str key, struct str data, uint8_t out[DIGEST_SHA256_BYTES]);
 /* out: 2 * len + 1 bytes, lower case, NUL-terminated. */

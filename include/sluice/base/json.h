@@ -84,6 +84,12 @@ void json_write_double(struct json_writer *w,
 void json_write_bool(struct json_writer *w, bool value);
 void json_write_null(struct json_writer *w);
 void json_write_raw(struct json_writer *w, struct str json_text);
+/* The value as it is. */
+void json_write_copy(struct json_writer *w, const struct json_value *value);
+/* base with the patch applied (JSON Merge Patch, RFC 7396): members of objects one by one, null
+ * removes, all else replaces. base may be NULL. */
+void json_write_merged(struct json_writer *w, const struct json_value *base,
+                       const struct json_value *patch);
 /* key and value in one call */
 void json_member_str(struct json_writer *w, const char *key, struct str value);
 void json_member_i64(struct json_writer *w, const char *key, int64_t value);

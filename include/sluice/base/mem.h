@@ -27,6 +27,7 @@ struct arena {
 };
 void arena_init(struct arena *arena, size_t max_bytes);
 void arena_done(struct arena *arena);
+void arena_wipe(struct arena *arena); /* overwrites what it holds: secrets, before arena_done */
 void *arena_alloc(struct arena *arena, size_t size); /* zeroed, aligned for any type */
 char *arena_dup(struct arena *arena, const char *ptr, size_t len); /* NUL-terminated copy */
 

@@ -50,6 +50,9 @@ size_t str_plain_prefix(struct str s);
 char *str_copy(char *dst, size_t dst_size, struct str s);
 /* The whole of s, where '*' in the pattern stands for any run of bytes, also none. */
 bool str_matches(struct str s, struct str pattern);
+/* A URL for people: what may be a secret in it, user and password and the query's values, is "***".
+ * Returns out. */
+char *str_redact_url(char *out, size_t out_size, struct str url);
 /* A length of time for people, in its two largest units: "3d4h", "5m0s", "12s"; negative is 0.
  * Returns out. */
 char *str_age(char *out, size_t out_size, int64_t seconds);

@@ -21,6 +21,15 @@ struct trace_context {
 SL_MUST_CHECK int trace_context_parse(struct str traceparent, struct trace_context *ret);
 /* "00-<trace>-<span>-<flags>" and NUL. */
 void trace_context_format(const struct trace_context *context, char out[TRACE_PARENT_LEN + 1]);
+/*
+ * The same in the words of AWS X-Ray, "Root=1-<8 hex>-<24 hex>;Parent=<16 hex>;Sampled=1", as
+ * X-Amzn-Trace-Id and AWSTraceHeader have it: the parts of Root are the trace id. Fields in any
+ * order, others ignored; without Parent a new span id, without a decision (or "?") sampled.
+ * ERR_SYNTAX.
+ */
+#define TRACE_XRAY_LEN 74
+SL_MUST_CHECK int trace_context_parse_xray(struct str header, struct trace_context *ret);
+void trace_context_format_xray(const struct trace_context *context, char out[TRACE_XRAY_LEN + 1]);
 /* New random ids, sampled. */
 void trace_context_new(struct trace_context *ret);
 /* Same trace, new span id. */

@@ -16,4 +16,11 @@ int cli_check(int argc, char **argv);
 void cli_print_errors(FILE *stream, const char *label, const char *filename,
                       const struct error_list *errors);
 
+/* What write makes of the settings, on standard output. Returns the exit code. */
+int cli_print_settings(int (*write)(const struct settings *, struct buf *),
+                       const struct settings *settings);
+/* The settings of a file, or the defaults without one; stage NULL: $SLUICE_STAGE, or none. NULL
+ * when they are refused: what is wrong is on standard error, each line with the label. */
+struct settings *cli_load_settings(const char *label, const char *file, const char *stage);
+
 #endif

@@ -19,6 +19,7 @@
 
 struct delivery;
 struct http_client;
+struct message_header;
 struct message_key;
 struct sqs_pair;
 struct store;
@@ -29,6 +30,7 @@ struct delivery_parts {
     struct http_client *client; /* for the targets; borrowed */
     struct store *store;        /* for what is remembered of messages and limits; borrowed */
     const char *data_dir;       /* for the marks of limits; borrowed */
+    uint32_t cents_per_million; /* requests to Amazon SQS; 0: as the kind of queue has it */
     bool unclean_start;
     uint64_t seed;
 };
@@ -41,6 +43,8 @@ struct delivery_target_config {
     bool adaptive;
     const struct sqs_pair *headers; /* more request headers, copied */
     uint32_t header_count;
+    const struct message_header *message_headers; /* copied */
+    uint32_t message_header_count;
     const struct outcome_rule *rules; /* copied */
     uint32_t rule_count;
 };
@@ -53,6 +57,7 @@ struct delivery_route_config {
     struct message_key tenant;
     struct retry_config retry;
     bool paused;
+    bool unwraps_sns;                            /* the envelope of SNS is taken off */
     bool has_dead_letter;                        /* the queue has a dead-letter queue */
     bool asks_for_dead_letter;                   /* that is not known yet: the source will say */
     struct source *source;                       /* taken */

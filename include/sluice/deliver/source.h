@@ -19,11 +19,13 @@
 
 struct source;
 struct sqs_attributes;
+struct sqs_client_totals;
 struct sqs_marks;
 
 struct source_ops {
     const char *kind;    /* "embedded", "sqs" */
-    bool cheap_receives; /* see flow/flow.h */
+    bool cheap_receives; /* this and the next two: see flow/flow.h */
+    uint32_t receive_batch, receives_max;
     void (*receive)(struct source *source, uint32_t max);
     /* Ends an outstanding receive early if that strands no message (embedded), or lets it end
      * (SQS); its completion comes all the same. */
@@ -33,10 +35,15 @@ struct source_ops {
     void (*extend)(struct source *source, struct message *message);
     /* The message attributes of a message that is held: borrowed from it. */
     const struct sqs_attributes *(*attributes)(const struct message *message);
+    /* A system attribute by the name that SQS has for it, where the message itself does not know
+     * it; STR_NONE: absent. NULL: none is known. */
+    struct str (*system_attribute)(const struct message *message, const char *name);
     /* Frees strings and source_data of a message that the flow lets go. */
     void (*message_done)(struct source *source, struct message *message);
     /* Sends what is batched now instead of later (drain). */
     void (*flush)(struct source *source);
+    /* What was asked of a service that is paid for by the request; NULL: of none. */
+    const struct sqs_client_totals *(*totals)(const struct source *source);
     /* Before its store or client is closed: nothing more is asked of it. */
     void (*stop)(struct source *source);
     /* No operation is outstanding any more. */
@@ -54,6 +61,10 @@ void source_received(struct source *source, struct message **messages, uint32_t 
 /* Every settle is answered through here, which goes on with the message or tells the flow. error:
  * as of flow_settled. */
 void source_settled(struct message *message, int error, mono_ns now);
+/* The trace that a new message goes on: its attribute traceparent, else AWSTraceHeader (STR_NONE:
+ * none), else a new one. */
+void source_trace(struct message *message, const struct sqs_attributes *attributes,
+                  struct str trace_header);
 /* Whether the queue has a dead-letter queue, once it is known. */
 void source_dead_letter(struct source *source, bool has_dead_letter);
 /* What a dead letter of this message says of itself; valid from its settle to the answer. */

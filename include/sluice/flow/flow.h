@@ -93,7 +93,10 @@ struct route_config {
     uint32_t priority;    /* 0 … ROUTE_PRIORITY_MAX: higher ones take what they can first */
     struct retry_config retry;
     bool paused;
-    bool cheap_receives;  /* a receive is no request: ask often, and hold little */
+    bool cheap_receives;    /* a receive is no request: ask often, and hold little */
+    uint32_t receive_batch; /* messages of one receive at most: each asks for so many when it can;
+                               0: no bound */
+    uint32_t receives_max;  /* under way at once, while they come back full; 0: one */
     bool has_dead_letter; /* false: dead_letter becomes a release with max_backoff, nothing is lost
                            */
     bool at_most_once;    /* what may have been done, as no answer came, is not called again but

@@ -58,6 +58,7 @@ const char *settle_name(enum settle settle);
     XX(REFUSED, "refused")           /* the outcome of its last attempt is dead_letter */          \
     XX(MAX_ATTEMPTS, "max_attempts") /* of the route's retry plan */                               \
     XX(MAX_DURATION, "max_retry_duration")                                                         \
+    XX(S3_POINTER, "s3_pointer")  /* its body lies in S3: there is nothing to call with */         \
     XX(EXPIRED, "expired")        /* its retention ends */                                         \
     XX(UNKNOWN, "unknown_result") /* idempotency: it may have been called, and must not be         \
                                      called again */
@@ -86,7 +87,8 @@ struct message {
         group; /* MessageGroupId of a FIFO queue, or STR_NONE: its messages keep their order */
     struct str tenant; /* MessageGroupId, whatever the queue, or STR_NONE */
     struct trace_context trace;
-    wall_ms sent_at; /* SentTimestamp */
+    struct str trace_header; /* AWSTraceHeader, or STR_NONE */
+    wall_ms sent_at;         /* SentTimestamp */
     mono_ns received_at;
     mono_ns lease_until;   /* ours until then; MONO_NEVER when the source needs no extension */
     mono_ns lease_cap;     /* no extension reaches beyond; MONO_NEVER when the source sets no end */

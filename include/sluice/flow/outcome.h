@@ -34,6 +34,7 @@ enum attempt_end {
     ATTEMPT_DONE_BEFORE, /* not called: its work is known to be done. ack */
     ATTEMPT_UNKNOWN,     /* not called: its work may be done, and must not be done twice */
     ATTEMPT_POSTPONED,   /* not called: not before retry_after */
+    ATTEMPT_S3_POINTER,  /* not called: what it would be called with lies elsewhere */
 };
 
 /* How an attempt ends without a complete answer, as rules and the metrics' label code name it. */

@@ -17,7 +17,8 @@
  * cut off for the same reason. libcurl's hidden re-send on a dead reused connection is stopped and
  * reported as ERR_RESET. Names are never resolved here when `addresses` are given (net/resolver
  * keeps them), so a slow resolver holds no permit; a change of addresses counts for the next new
- * connection. HTTP/1.1 only; no redirects, no proxies, no Expect.
+ * connection. HTTP/1.1 only; no redirects, no Expect. A proxy only
+ * where a client is made with one: behind it an arrival at the proxy is all that is seen.
  */
 #ifndef SLUICE_NET_HTTP_CLIENT_H
 #define SLUICE_NET_HTTP_CLIENT_H
@@ -40,6 +41,8 @@ struct http_client_config {
     size_t response_max_bytes;     /* body; longer ends with ERR_TOO_BIG; 0: 1 MiB */
     int64_t max_flight_ns;         /* TCP_USER_TIMEOUT and what callers add after a reset; 0: 1 s */
     const char *ca_file;           /* NULL: the system's */
+    const char *proxy;             /* http://[user:password@]host:port; NULL: none */
+    bool proxy_from_environment;   /* without proxy: HTTPS_PROXY, http_proxy, NO_PROXY … count */
     const char *user_agent;
 };
 

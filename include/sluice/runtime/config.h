@@ -49,6 +49,7 @@ enum config_flags {
     CONFIG_RELOADABLE = 1, /* may change while running; else a restart is needed */
     CONFIG_SECRET = 2,     /* never printed */
     CONFIG_REQUIRED = 4,
+    CONFIG_URL = 16, /* STRING: printed without user, password and query */
     CONFIG_FIFO = 8, /* NAME, and the names in a TABLE: may end in ".fifo" */
 };
 

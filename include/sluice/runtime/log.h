@@ -47,6 +47,7 @@ struct log_config {
     enum log_level level;
     enum log_format format;
     const char *service;               /* copied; NULL: "sluice" */
+    const char *stage;                 /* copied; NULL: none, and no key `stage` */
     int64_t (*clock_ns)(clockid_t id); /* NULL: clock_gettime; tests bring their own time */
 };
 /* May be called again, from any thread. Before the first call: stderr, INFO, AUTO, "sluice". */

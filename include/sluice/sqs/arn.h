@@ -30,6 +30,9 @@ struct sqs_endpoint {
 /* ERR_INVALID unless http(s)://host[:port]/account/name. */
 SL_MUST_CHECK int sqs_endpoint_parse(struct str queue_url, struct sqs_endpoint *ret);
 
+/* "aws", "aws-cn", "aws-us-gov" …: the partition of a region. */
+const char *sqs_partition(struct str region);
+
 struct sqs_arn { /* arn:aws:sqs:<region>:<account>:<name> */
     struct str partition, region, account, name;
 };

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "sluice/base/err.h"
+#include "sluice/base/str.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -82,6 +83,22 @@ static void test_assert_aborts(void **state)
     assert_int_equal(unit_end_of(fail_assertion), 128 + SIGABRT);
 }
 
+static void test_cut_at_a_character(void **state)
+{
+    struct error e;
+    char text[sizeof(e.text) + 8];
+
+    (void)state;
+    for (size_t before = sizeof(e.text) - 5; before < sizeof(e.text); before++) {
+        memset(text, 'x', before);
+        (void)snprintf(text + before, 8, "\xe2\x80\xa6\xc3\xa9");
+        (void)error_set(&e, ERR_INVALID, "", "%s", text);
+        assert_true(str_is_utf8(str_from(e.text)));
+        assert_true(strlen(e.text) >= sizeof(e.text) - 4);
+        assert_int_equal(strncmp(e.text, text, strlen(e.text)), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -90,6 +107,7 @@ int main(void)
         cmocka_unit_test(test_errno),
         cmocka_unit_test(test_error_set),
         cmocka_unit_test(test_assert_aborts),
+        cmocka_unit_test(test_cut_at_a_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

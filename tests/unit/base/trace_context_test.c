@@ -78,9 +78,57 @@ static void test_new_and_child(void **state)
     assert_int_equal(child.flags, 0); /* not sampled stays not sampled */
 }
 
+#define ROOT "1-4bf92f35-77b34da6a3ce929d0e0e4736"
+
+static void test_xray(void **state)
+{
+    static const struct {
+        const char *header, *parent; /* NULL: a new one */
+        int flags;
+    } rows[] = {
+        {"Root=" ROOT ";Parent=00f067aa0ba902b7;Sampled=1", "00f067aa0ba902b7", 1},
+        {"Root=" ROOT ";Parent=00f067aa0ba902b7;Sampled=0", "00f067aa0ba902b7", 0},
+        {"Sampled=?; Parent=00f067aa0ba902b7; Root=" ROOT "; Lineage=1:abc:0", "00f067aa0ba902b7",
+         1},
+        {"Self=1-0-0;Root=" ROOT, NULL, 1},
+        {"Root=" ROOT ";Parent=none", NULL, 1},
+        {"Root=" ROOT ";Parent=0000000000000000;Sampled=0", NULL, 0},
+    };
+    static const char *const wrong[] = {"",
+                                        "Root=",
+                                        "Root=1-4bf92f35-77b34da6a3ce929d0e0e473",
+                                        "Root=2-4bf92f35-77b34da6a3ce929d0e0e4736",
+                                        "Root=1-4bf92f35+77b34da6a3ce929d0e0e4736",
+                                        "Root=1-4BF92F35-77b34da6a3ce929d0e0e4736",
+                                        "Root=1-00000000-000000000000000000000000",
+                                        "Parent=00f067aa0ba902b7;Sampled=1",
+                                        ROOT};
+    struct trace_context c;
+    char text[TRACE_XRAY_LEN + 1], parent[TRACE_PARENT_LEN + 1];
+
+    (void)state;
+    for (size_t i = 0; i < SL_COUNT(rows); i++) {
+        assert_int_equal(trace_context_parse_xray(str_from(rows[i].header), &c), 0);
+        trace_context_format(&c, parent);
+        assert_memory_equal(parent + 3, "4bf92f3577b34da6a3ce929d0e0e4736", 32);
+        if (rows[i].parent != NULL) {
+            assert_memory_equal(parent + 36, rows[i].parent, 16);
+        }
+        assert_int_equal(c.flags, rows[i].flags);
+    }
+    trace_context_format_xray(&c, text);
+    assert_int_equal(strlen(text), TRACE_XRAY_LEN);
+    assert_memory_equal(text, "Root=" ROOT ";Parent=", 48);
+    assert_string_equal(text + 64, ";Sampled=0");
+    for (size_t i = 0; i < SL_COUNT(wrong); i++) {
+        assert_int_equal(trace_context_parse_xray(str_from(wrong[i]), &c), ERR_SYNTAX);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_xray),
         cmocka_unit_test(test_accepted),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_new_and_child),

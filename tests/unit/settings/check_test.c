@@ -153,7 +153,7 @@ static void test_connect(void **state)
     /* What is wrong already is not connected; what makes no sense together is said. */
     check(&end, "--connect", VECTORS "bad/many-errors.json", NULL);
     assert_int_equal(end.code, 3);
-    check(&end, VECTORS "good/design.json", "--connect", "--print");
+    check(&end, VECTORS "good/design.json", "--connect", "--example");
     assert_int_equal(end.code, 2);
     check(&end, VECTORS "good/design.json", "--data-dir=/x", NULL);
     assert_int_equal(end.code, 2);
@@ -164,12 +164,10 @@ static void test_warnings(void **state)
 {
     (void)state;
     struct ending end;
-    check(&end, "--config", VECTORS "good/everything.json", "--print");
+    check(&end, "--config", VECTORS "good/everything.json", NULL);
     assert_int_equal(end.code, 0);
     assert_non_null(
         strstr(end.err, "warning: " VECTORS "good/everything.json: routes.again.limits: no limit"));
-    assert_non_null(strstr(end.out, "\"secret\": \"<redacted>\""));
-    assert_null(strstr(end.out, "wJalr"));
 }
 
 static void test_example(void **state)

@@ -46,7 +46,7 @@ static void test_resolved(void **state)
     (void)state;
     struct settings *s = NULL;
     struct error_list errors = {0};
-    assert_int_equal(settings_load_file(GOOD, &s, &errors), 0);
+    assert_int_equal(settings_load_file(GOOD, NULL, &s, &errors), 0);
     const struct route_settings *r = &s->routes.items[0];
     const struct route_settings *other = &s->routes.items[1];
     assert_string_equal(s->queues.items[r->on_success.queue_index].name, "results");
@@ -88,7 +88,7 @@ static void test_no_dead_letter_queue(void **state)
     (void)state;
     struct error_list errors = {0};
     struct settings *s = NULL;
-    assert_int_equal(settings_load_file(GOOD, &s, &errors), 0);
+    assert_int_equal(settings_load_file(GOOD, NULL, &s, &errors), 0);
     struct error_list warnings = {0};
     settings_warn(s, &warnings);
     assert_int_equal(warnings.count, 0);

@@ -40,7 +40,7 @@ static struct settings *load_file(const char *path)
 {
     struct settings *settings = NULL;
     struct error_list errors = {0};
-    if (settings_load_file(path, &settings, &errors) != 0) {
+    if (settings_load_file(path, NULL, &settings, &errors) != 0) {
         fail_msg("%s: %s: %s", path, errors.items[0].where, errors.items[0].text);
     }
     error_list_free(&errors);
@@ -342,7 +342,7 @@ static void test_secrets(void **state)
     static const char *const files[] = {BAD "/url-user.json", BAD "/access-key-secret-number.json"};
     for (size_t i = 0; i < SL_COUNT(files); i++) {
         struct error_list errors = {0};
-        assert_int_not_equal(settings_load_file(files[i], &s, &errors), 0);
+        assert_int_not_equal(settings_load_file(files[i], NULL, &s, &errors), 0);
         for (uint32_t j = 0; j < errors.count; j++) {
             assert_null(strstr(errors.items[j].text, "hunter2"));
             assert_null(strstr(errors.items[j].text, "77123456"));
@@ -453,13 +453,14 @@ static void test_unreadable(void **state)
     (void)state;
     struct settings *s = NULL;
     struct error_list errors = {0};
-    assert_int_equal(settings_load_file("/nonexistent/sluice.json", &s, &errors), ERR_NOT_FOUND);
+    assert_int_equal(settings_load_file("/nonexistent/sluice.json", NULL, &s, &errors),
+                     ERR_NOT_FOUND);
     assert_int_equal(errors.count, 1);
     assert_string_equal(errors.items[0].where, "/nonexistent/sluice.json");
     error_list_free(&errors);
-    assert_int_not_equal(settings_load_file("/", &s, &errors), 0);
+    assert_int_not_equal(settings_load_file("/", NULL, &s, &errors), 0);
     error_list_free(&errors);
-    assert_int_equal(settings_load_file("/dev/zero", &s, &errors), ERR_TOO_BIG);
+    assert_int_equal(settings_load_file("/dev/zero", NULL, &s, &errors), ERR_TOO_BIG);
     error_list_free(&errors);
 }
 
