@@ -56,13 +56,30 @@ struct provider {
     struct rng rng;
     struct arena texts; /* of config */
     bool told;          /* of the failures in a row */
+    bool told_none;     /* and that nothing is left to sign with */
     bool closed;
 };
+
+static wall_ms aws_now(const struct provider *p)
+{
+    return p->config.clock() + p->skew_ms;
+}
+
+/* What may be signed with now: not what has ended, unless its source lets it live on. */
+static struct credentials *usable(const struct provider *p)
+{
+    const struct credentials *c = p->current;
+    bool over = c != NULL && c->expires_at != CREDENTIALS_NEVER &&
+                aws_now(p) >= c->expires_at - p->reserve_ms;
+
+    return over && !p->outlives ? NULL : p->current;
+}
 
 /* ---- waits ---- */
 
 static void answer_waits(struct provider *p, mono_ns now)
 {
+    struct credentials *credentials = usable(p);
     struct list waiting;
 
     /* Those that come while these are answered wait for the next one. */
@@ -76,7 +93,7 @@ static void answer_waits(struct provider *p, mono_ns now)
         void *context = wait->context;
         free(wait);
         if (done != NULL) {
-            done(context, p->current, p->current == NULL ? &p->why : NULL, now);
+            done(context, credentials, credentials == NULL ? &p->why : NULL, now);
         }
     }
 }
@@ -87,11 +104,6 @@ static void on_answer(void *context, mono_ns now)
 }
 
 /* ---- a fetch ---- */
-
-static wall_ms aws_now(const struct provider *p)
-{
-    return p->config.clock() + p->skew_ms;
-}
 
 static void provider_free_now(struct provider *p)
 {
@@ -116,7 +128,7 @@ static void trusted(struct provider *p, const struct credentials *credentials)
     credentials_unref(p->refused);
     p->refused = NULL;
     p->failures = 0;
-    p->told = false;
+    p->told = p->told_none = false;
     p->why = (struct error){0};
 }
 
@@ -160,12 +172,14 @@ static void failed(struct provider *p, const struct error *why, const char *trie
     p->failures++;
     p->failed++;
     p->why = *why;
-    if (!p->told) {
+    bool none = usable(p) == NULL;
+    if (!p->told || (none && !p->told_none)) {
         p->told = true;
-        LOG_ERROR(
-            provider_current(p) == NULL ? "no AWS credentials" : "AWS credentials not renewed",
-            LOG_STR("where", why->where), LOG_STR("reason", why->text),
-            LOG_STR("passed_over", tried[0] == '\0' ? NULL : tried), LOG_ERR("error", why->code));
+        p->told_none = none;
+        LOG_ERROR(none ? "no AWS credentials" : "AWS credentials not renewed",
+                  LOG_STR("where", why->where), LOG_STR("reason", why->text),
+                  LOG_STR("passed_over", tried[0] == '\0' ? NULL : tried),
+                  LOG_ERR("error", why->code));
     }
 }
 
@@ -174,10 +188,18 @@ static void renewal_end(struct renewal *r, struct credentials *credentials, mono
     struct provider *p = r->provider;
 
     p->renewal = NULL;
+    bool outlives = r->source != NULL && r->source->kind == CREDENTIAL_SOURCE_INSTANCE;
+
+    if (credentials != NULL && !outlives && credentials->expires_at <= aws_now(p)) {
+        (void)error_set(&r->why, ERR_DENIED, credentials->source,
+                        "it gave credentials that have ended already");
+        credentials_unref(credentials);
+        credentials = NULL;
+    }
     if (p->closed) {
         credentials_unref(credentials);
     } else if (credentials != NULL) {
-        keep(p, credentials, r->source->kind == CREDENTIAL_SOURCE_INSTANCE, now);
+        keep(p, credentials, outlives, now);
     } else {
         failed(p, &r->why, r->tried, now);
     }
@@ -267,20 +289,16 @@ static bool may_fetch(const struct provider *p)
 
 struct credentials *provider_current(struct provider *p)
 {
-    wall_ms now = aws_now(p);
-
     if (p->current == NULL) {
         return NULL;
     }
     if (p->refused != NULL && loop_now() - p->current_since >= GOOD_NS) {
         trusted(p, p->current); /* the same as before, and AWS takes them now */
     }
-    if (now >= p->renew_at && may_fetch(p)) {
+    if (aws_now(p) >= p->renew_at && may_fetch(p)) {
         renew(p);
     }
-    bool over = p->current->expires_at != CREDENTIALS_NEVER &&
-                now >= p->current->expires_at - p->reserve_ms;
-    return over && !p->outlives ? NULL : p->current;
+    return usable(p);
 }
 
 struct provider_wait *provider_wait(struct provider *p, provider_done done, void *context)
@@ -327,12 +345,14 @@ void provider_refused(struct provider *p, const struct credentials *credentials,
 
 void provider_status(const struct provider *p, struct provider_status *ret)
 {
+    const struct credentials *credentials = usable(p);
+
     *ret = (struct provider_status){
-        .source = p->current == NULL ? "" : p->current->source,
-        .expires_at = p->current == NULL ? 0 : p->current->expires_at,
+        .source = credentials == NULL ? "" : credentials->source,
+        .expires_at = credentials == NULL ? 0 : credentials->expires_at,
         .fetched = p->fetched,
         .failed = p->failed,
-        .trouble = p->current == NULL && p->failures > 0 ? p->why.text : NULL,
+        .trouble = credentials == NULL && p->failures > 0 ? p->why.text : NULL,
     };
 }
 

@@ -165,48 +165,63 @@ def test_sources_that_fail_at_the_start():
 
 
 def test_renewal_that_fails_and_is_slow():
-    """Keys for twelve seconds, renewed three before their end: while that fails, and while it takes five seconds, those that hold are used; the
-    calls of the target do not wait. What was received meanwhile is deleted afterwards."""
-    start_server("container")
+    """Keys for sixteen seconds, renewed four before their end: it fails twice, and then takes its time. Those that hold are used meanwhile, and the
+    calls of the target do not wait."""
+    start_server(*KINDS)
     services = AwsServices()
-    services.life = 12
-    w = Worker(services, "container")
-    w.send(3)
-    w.over()
-    slow = []
+    services.life = 16
+    workers = [Worker(services, kind) for kind in KINDS]
+    for w in workers:
+        w.send(3)
+    for w in workers:
+        w.over()
+    asked = {}
 
-    def trouble():
-        slow.append(time.monotonic())
-        if len(slow) <= 3:
-            return 503, b""
-        if len(slow) == 4:
-            time.sleep(1.9)
-            return 503, b""
-        return None
-    services.trouble["container"] = trouble
-    while len(services.of("container")) < 2:
-        w.send()
+    def trouble(name, seconds):
+        def of():
+            asked[name] = asked.get(name, 0) + 1
+            if asked[name] <= 2:
+                return 503, b""
+            time.sleep(seconds)  # the service's own slowness
+            return None
+        return of
+    for name, seconds in (("container", 1.5), ("instance", 0.6), ("sts", 3), ("sso", 3)):
+        services.trouble[name] = trouble(name, seconds)
+
+    def replaced():
+        for w in workers:
+            w.send()
+            started = time.monotonic()
+            assert http_call(w.http_port, "GET", "/healthz", timeout=1)[0] == 200 and time.monotonic() - started < 1, "the loop runs"
         time.sleep(0.2)  # the load
-        assert http_call(w.http_port, "GET", "/healthz", timeout=1)[0] == 200, "the loop runs"
-    w.over()
+        return all(len(used(services, w)) >= 2 for w in workers)
+    wait_until(replaced, 60, lambda: f"they are replaced: {[(w.kind, used(services, w)) for w in workers]}")
+    for w in workers:
+        w.over()
+        w.stop()
     assert not services.refused, services.refused[:3]
-    w.stop()
+    assert len(asked) == 4 and all(n > 2 for n in asked.values()), asked
 
 
 def test_keys_that_aws_takes_back():
     """Those in use are refused from one moment to the next: others are fetched at once, and nobody notices."""
-    start_server("instance")
+    start_server(*KINDS)
     services = AwsServices()
-    w = Worker(services, "instance")
+    workers = [Worker(services, kind) for kind in KINDS]
     for _ in range(3):
+        for w in workers:
+            w.send(5)
+        for w in workers:
+            w.over()
+        services.revoked |= {k.id for k in services.keys.values() if k.by != "base"}
+    for w in workers:
         w.send(5)
+    for w in workers:
         w.over()
-        services.revoked |= set(services.keys)
-    w.send(5)
-    w.over()
-    assert {c for c, _ in services.refused} == {"ExpiredTokenException"} and len(services.refused) <= 3 * 4, services.refused
-    assert not w.lines("receive failed") and not w.lines("settle failed"), w.daemon.text()[-600:]
-    w.stop()
+        assert not w.lines("receive failed") and not w.lines("settle failed"), w.daemon.text()[-600:]
+        assert len(used(services, w)) >= 3, f"{w.kind}: {used(services, w)}"
+        w.stop()
+    assert {c for c, _ in services.refused} == {"ExpiredTokenException"} and len(services.refused) <= len(KINDS) * 3 * 4, services.refused
 
 
 def test_instance_metadata_that_has_nothing_newer():
@@ -420,5 +435,5 @@ def show(config):
     return subprocess.run([BUILD / "sluice", "config", "show", "--config", config], capture_output=True, text=True, check=True, timeout=20).stdout
 
 
-for test in (test_rotation_under_load, test_sources_that_fail_at_the_start):
+for test in (test_rotation_under_load, test_sources_that_fail_at_the_start, test_renewal_that_fails_and_is_slow, test_keys_that_aws_takes_back):
     test.weight = 40

@@ -53,6 +53,8 @@ def declare_receives():
     for status, name in ((400, "ThrottlingException"), (403, "RequestThrottled"), (503, "ServiceUnavailable")):
         Fault(f"receive-{status}", {RECEIVE: first(3, error(status, name))},
               says=[("receive failed", "ServiceUnavailable" if status == 503 else "RequestThrottled"), ("receiving again", None)])
+    for name, code in (("OverLimit", "OverLimit"), ("AccessDenied", "AccessDenied"), ("KmsDisabled", "KMS.DisabledException")):
+        Fault(f"receive-{name.lower()}", {RECEIVE: first(3, error(403, name))}, says=[("receive failed", code), ("receiving again", None)])
     Fault("receive-bad-gateway", {RECEIVE: first(3, BAD_GATEWAY)}, says=[("receive failed", "InternalFailure"), ("receiving again", None)])
     Fault("receive-not-json", {RECEIVE: first(2, (200, b"<html>welcome</html>"))}, says=[("receive failed", "PROTOCOL"), ("receiving again", None)])
     Fault("receive-dropped", {RECEIVE: first(2, DROP)}, says=[("receive failed", "RESET"), ("receiving again", None)])

@@ -122,16 +122,18 @@ static wall_ms test_clock(void)
 
 static const char *session_token;
 static bool no_keys;
+static const char *expiration;
 
 /* Our keys, as the environment has them. */
 static const char *variable(const char *name)
 {
-    return strcmp(name, "AWS_EC2_METADATA_DISABLED") == 0 ? "true"
-           : no_keys                                      ? NULL
-           : strcmp(name, "AWS_ACCESS_KEY_ID") == 0       ? "AKIDEXAMPLE"
-           : strcmp(name, "AWS_SECRET_ACCESS_KEY") == 0   ? SECRET.ptr
-           : strcmp(name, "AWS_SESSION_TOKEN") == 0       ? session_token
-                                                          : NULL;
+    return strcmp(name, "AWS_EC2_METADATA_DISABLED") == 0   ? "true"
+           : strcmp(name, "AWS_CREDENTIAL_EXPIRATION") == 0 ? expiration
+           : no_keys                                        ? NULL
+           : strcmp(name, "AWS_ACCESS_KEY_ID") == 0         ? "AKIDEXAMPLE"
+           : strcmp(name, "AWS_SECRET_ACCESS_KEY") == 0     ? SECRET.ptr
+           : strcmp(name, "AWS_SESSION_TOKEN") == 0         ? session_token
+                                                            : NULL;
 }
 
 static void client_new(struct world *w, const char *queue_url, struct provider *provider)
@@ -521,6 +523,27 @@ static void without_credentials(void **state)
     world_done(&w);
 }
 
+/* They ended while their source failed to give others: no call goes out, and nothing spins. */
+static void credentials_that_ended(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, STR_NONE);
+    expiration = "2020-01-01T00:00:00Z";
+    for (int i = 0; i < 3; i++) {
+        call(&w, SQS_PURGE_QUEUE, &queue_in, on_done);
+        assert_int_equal(w.error, ERR_DENIED);
+    }
+    assert_int_equal(w.requests, 0);
+    expiration = NULL;
+    script(&w, &accepted, 1);
+    while (w.error != 0) {
+        call(&w, SQS_PURGE_QUEUE, &queue_in, on_done);
+    }
+    assert_int_equal(w.requests, 1);
+    world_done(&w);
+}
+
 static void a_wrong_clock_is_corrected(void **state)
 {
     (void)state;
@@ -689,6 +712,7 @@ int main(void)
         cmocka_unit_test(refused_keys_are_fetched_anew),
         cmocka_unit_test(keys_that_stay_refused),
         cmocka_unit_test(without_credentials),
+        cmocka_unit_test(credentials_that_ended),
         cmocka_unit_test(a_wrong_clock_is_corrected),
         cmocka_unit_test(a_clock_that_is_nearly_right_is_not_the_reason),
         cmocka_unit_test(cancel_and_time_out),
