@@ -36,6 +36,9 @@ static const char *message_header_problem(const struct target_settings *target, 
     if (str_equal_nocase(name, STR("host")) || str_equal_nocase(name, STR("x-amzn-trace-id"))) {
         problem = "this header is sluice's own business; remove it";
     }
+    if (problem == NULL && str_ends_with(name, STR("*"))) {
+        problem = settings_header_prefix_problem((struct str){name.ptr, name.len - 1});
+    }
     for (uint32_t j = 0; problem == NULL && j < target->headers.count; j++) {
         if (str_equal_nocase(name, str_from(target->headers.items[j].name))) {
             problem = "headers has it, too; remove one";

@@ -111,7 +111,8 @@ static const struct config_row rows[] = {
      .help = "Headers with what is in the message: \"attribute:NAME\", \"system:SentTimestamp\" "
              "(an SQS system attribute), \"message_group_id\", \"message_id\" or "
              "\"body:/json/pointer\"; a name Prefix-* with \"attribute:*\" is one for each message "
-             "attribute. Binary is base64; in text, what is no printable ASCII, and %, is "
+             "attribute, except where another header has that name. Binary is base64; in text, "
+             "what is no printable ASCII, and %, is "
              "percent-encoded.",
      .example = "{\"X-Customer\": \"attribute:customer\", \"X-Attribute-*\": \"attribute:*\"}"},
     {.path = "targets.*.outcomes",

@@ -172,15 +172,19 @@ const char *settings_address_problem(struct str address, bool *ret_local)
     return form;
 }
 
+/* Of the connection, or what sluice says of a call itself. */
+static const char *const reserved_headers[] = {"content-length",  "transfer-encoding", "connection",
+                                               "keep-alive",      "proxy-connection",  "te",
+                                               "trailer",         "upgrade",           "expect",
+                                               "idempotency-key", "traceparent"};
+
 const char *settings_header_problem(struct str name, struct str value)
 {
-    static const char *const reserved[] = {"content-length", "transfer-encoding", "connection",
-                                           "expect",         "idempotency-key",   "traceparent"};
     if (name.len == 0 || !only(name, "!#$%&'*+-.^_`|~")) {
         return "the name holds a character that no header name may have; use letters, digits and -";
     }
-    for (size_t i = 0; i < SL_COUNT(reserved); i++) {
-        if (str_equal_nocase(name, str_from(reserved[i]))) {
+    for (size_t i = 0; i < SL_COUNT(reserved_headers); i++) {
+        if (str_equal_nocase(name, str_from(reserved_headers[i]))) {
             return "this header is sluice's own business; remove it";
         }
     }
@@ -194,6 +198,25 @@ const char *settings_header_problem(struct str name, struct str value)
         }
     }
     return NULL;
+}
+
+static bool begins(const char *name, struct str prefix)
+{
+    struct str s = str_from(name);
+
+    return s.len >= prefix.len && str_equal_nocase((struct str){s.ptr, prefix.len}, prefix);
+}
+
+const char *settings_header_prefix_problem(struct str prefix)
+{
+    bool reserved = begins("host", prefix) || begins("sluice-", prefix);
+
+    for (size_t i = 0; i < SL_COUNT(reserved_headers); i++) {
+        reserved = reserved || begins(reserved_headers[i], prefix);
+    }
+    return reserved ? "with this prefix a sender could name a header that is sluice's own "
+                      "business; use a longer one, as \"X-Attribute-*\""
+                    : NULL;
 }
 
 const char *settings_region_problem(struct str region)

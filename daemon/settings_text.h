@@ -14,6 +14,8 @@ bool settings_is_url(struct str text); /* begins as one */
  * reach it. */
 const char *settings_address_problem(struct str address, bool *ret_local);
 const char *settings_header_problem(struct str name, struct str value);
+/* Of names that somebody else completes: none of them is a header that sluice sets. */
+const char *settings_header_prefix_problem(struct str prefix);
 const char *settings_region_problem(struct str region);
 const char *settings_account_problem(struct str account);
 /* The name of a queue, with * for any run of characters. */

@@ -79,6 +79,20 @@ struct str delivery_original(const struct message *message)
     return parcel != NULL && parcel->unwrapped ? parcel->original : message->body;
 }
 
+/* A traceparent among the attributes has the last word. */
+static void continue_trace(struct message *message, const struct sqs_attributes *attributes)
+{
+    struct trace_context trace;
+
+    for (uint32_t i = 0; i < attributes->count; i++) {
+        const struct sqs_attribute *attribute = &attributes->items[i];
+        if (str_equal(attribute->name, STR("traceparent")) &&
+            trace_context_parse(attribute->string_value, &trace) == 0) {
+            message->trace = trace;
+        }
+    }
+}
+
 /* What was published takes the place of the envelope; one that is none stays as it is: a queue may
  * have subscriptions with raw delivery beside others. */
 static void unwrap(struct message *message)
@@ -90,6 +104,11 @@ static void unwrap(struct message *message)
         parcel->unwrapped = true;
         parcel->original = message->body;
         message->body = parcel->envelope.message;
+        continue_trace(message, &parcel->envelope.attributes);
+    } else {
+        LOG_DEBUG("no envelope of SNS: called as it is",
+                  LOG_STR("route", delivery_route_of(message)->name),
+                  LOG_SLICE("function_request_id", message->id));
     }
 }
 
@@ -176,18 +195,16 @@ void source_received(struct source *source, struct message **messages, uint32_t 
 void source_trace(struct message *message, const struct sqs_attributes *attributes,
                   struct str trace_header)
 {
-    message->trace_header = trace_header;
-    for (uint32_t i = 0; i < attributes->count; i++) {
-        const struct sqs_attribute *attribute = &attributes->items[i];
-        if (str_equal(attribute->name, STR("traceparent")) &&
-            trace_context_parse(attribute->string_value, &message->trace) == 0) {
-            return;
-        }
-    }
-    if (trace_header.ptr == NULL || trace_context_parse_xray(trace_header, &message->trace) != 0) {
-        message->trace_header = STR_NONE; /* what is none is not sent on */
+    struct trace_context xray;
+    bool is_xray = trace_header.ptr != NULL && trace_context_parse_xray(trace_header, &xray) == 0;
+
+    message->trace_header = is_xray ? trace_header : STR_NONE; /* what is none is not sent on */
+    if (is_xray) {
+        message->trace = xray;
+    } else {
         trace_context_new(&message->trace);
     }
+    continue_trace(message, attributes);
 }
 
 /* A destination keeps what is given up as well as a queue does. */

@@ -16,7 +16,8 @@ struct destination_send {
     struct str (*record)(void *context);
     struct str message_id, group;
     const struct trace_context *trace;
-    const char *condition; /* "success", "failure": with the id it names the record for ever */
+    struct str trace_header; /* AWSTraceHeader, or STR_NONE */
+    const char *condition;   /* "success", "failure": with the id it names the record for ever */
     /* Exactly once, never before destination_send() returned. refused: it will never be taken as it
      * is (too big, not what the queue allows). reason: a person's, valid inside; no secrets. */
     void (*done)(void *context, int error, bool refused, const char *reason, mono_ns now);
@@ -30,7 +31,7 @@ struct destination_send {
     struct store_request request;
     struct arena arena;
     struct sqs_send_message_in input;
-    struct sqs_attribute attribute;
+    struct sqs_attribute attribute, system_attribute;
     char key[DESTINATION_KEY_SIZE], traceparent[TRACE_PARENT_LEN + 1];
 };
 

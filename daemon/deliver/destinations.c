@@ -109,6 +109,12 @@ static void prepare_entry(struct destination_send *send)
                                              .string_value = str_from(send->traceparent)};
     *entry = (struct sqs_send_entry){.body = send->record(send->context),
                                      .attributes = {&send->attribute, 1, true}};
+    if (send->trace_header.ptr != NULL) {
+        send->system_attribute = (struct sqs_attribute){.name = STR("AWSTraceHeader"),
+                                                        .data_type = STR("String"),
+                                                        .string_value = send->trace_header};
+        entry->system_attributes = (struct sqs_attributes){&send->system_attribute, 1, true};
+    }
     if (send->destination->fifo) {
         entry->group_id = send->group.len > 0 ? send->group : send->message_id;
         entry->deduplication_id = str_from(send->key);
@@ -195,12 +201,13 @@ static void start_url(struct destination *d, struct destination_send *send)
         {STR("Sluice-Message-Id"), send->message_id},
         {STR("Idempotency-Key"), str_from(send->key)},
         {STR("traceparent"), str_from(send->traceparent)},
+        {STR("X-Amzn-Trace-Id"), send->trace_header}, /* the last: only where there is one */
     };
     const struct http_call_request request = {
         .method = "POST",
         .url = d->where,
         .headers = headers,
-        .header_count = SL_COUNT(headers),
+        .header_count = SL_COUNT(headers) - (send->trace_header.ptr == NULL ? 1 : 0),
         .body = send->record(send->context),
         .connect_timeout_ns = CONNECT_TIMEOUT_NS,
         .timeout_ns = DESTINATION_TIMEOUT_NS,

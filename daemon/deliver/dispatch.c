@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Work of the same key is under way, or the file takes no record. */
 #define POSTPONE_NS (1 * NS_PER_S)
@@ -167,7 +168,6 @@ static const char *idempotency_key(const struct delivery_route *route,
     return route->key.kind != MESSAGE_KEY_NONE ? parcel->header : text->message_id;
 }
 
-/* One of them may be the content type: then it is not guessed. */
 static uint32_t add_message_headers(const struct delivery_target *target,
                                     const struct message *message, struct request_text *text,
                                     struct http_header headers[DISPATCH_HEADERS], uint32_t count)
@@ -175,23 +175,43 @@ static uint32_t add_message_headers(const struct delivery_target *target,
     const struct delivery_route *route = delivery_route_of(message);
     const struct message_headers_source source = {message, delivery_attributes(message),
                                                   route->source->ops->system_attribute};
-    const char *left_out;
-    uint32_t more =
-        message_headers_build(target->message_headers, target->message_header_count, &source,
-                              &text->parts, headers + count, DISPATCH_HEADERS - count, &left_out);
+    struct message_headers_out out = {
+        .headers = headers, .count = count, .max = DISPATCH_HEADERS, .text = &text->parts};
 
-    if (left_out != NULL) {
+    message_headers_add(target->message_headers, target->message_header_count, &source, &out);
+    if (out.left_out) {
         LOG_WARNING("a message has more than its request's headers can take",
-                    LOG_STR("route", route->name), LOG_STR("header", left_out),
+                    LOG_STR("route", route->name), LOG_STR("target", target->name),
                     LOG_SLICE("function_request_id", message->id));
     }
-    for (uint32_t i = count; i < count + more; i++) {
-        if (str_equal_nocase(headers[i].name, STR("content-type"))) {
-            headers[0] = headers[i];
-            headers[i] = headers[count + --more];
-        }
+    return out.count;
+}
+
+/* X-Ray's name for the call, where the message has one for itself: its own trace and decision,
+ * even where a traceparent beside it names another. */
+static bool xray_of(const struct message *message, const struct trace_context *span,
+                    char out[TRACE_XRAY_LEN + 1])
+{
+    struct trace_context xray;
+
+    if (message->trace_header.ptr == NULL ||
+        trace_context_parse_xray(message->trace_header, &xray) != 0) {
+        return false;
     }
-    return count + more;
+    memcpy(xray.span_id, span->span_id, sizeof(xray.span_id));
+    trace_context_format_xray(&xray, out);
+    return true;
+}
+
+/* The content type that the target's configuration names is not guessed. */
+static uint32_t add_target_headers(const struct delivery_target *target,
+                                   struct http_header headers[DISPATCH_HEADERS], uint32_t n)
+{
+    for (uint32_t i = 0; i < target->header_count && n < DISPATCH_HEADERS; i++) {
+        bool is_type = str_equal_nocase(target->headers[i].name, STR("content-type"));
+        headers[is_type ? 0 : n++] = target->headers[i];
+    }
+    return n;
 }
 
 static uint32_t build_headers(const struct delivery_target *target, const struct message *message,
@@ -212,13 +232,10 @@ static uint32_t build_headers(const struct delivery_target *target, const struct
         (struct http_header){STR("Idempotency-Key"),
                              str_from(idempotency_key(delivery_route_of(message), message, text))};
     headers[n++] = (struct http_header){STR("traceparent"), str_from(text->traceparent)};
-    if (message->trace_header.ptr != NULL) {
-        trace_context_format_xray(&span, text->xray);
+    if (xray_of(message, &span, text->xray)) {
         headers[n++] = (struct http_header){STR("X-Amzn-Trace-Id"), str_from(text->xray)};
     }
-    for (uint32_t i = 0; i < target->header_count && n < DISPATCH_HEADERS; i++) {
-        headers[n++] = target->headers[i];
-    }
+    n = add_target_headers(target, headers, n);
     if (target->message_header_count > 0) {
         n = add_message_headers(target, message, text, headers, n);
     }

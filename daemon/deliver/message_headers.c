@@ -7,9 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCRATCH_MAX_BYTES ((size_t)4096) /* of a value from the body */
+#define SCRATCH_MAX_BYTES  ((size_t)4096) /* of a value from the body */
+#define ATTRIBUTE_NAME_MAX 256u           /* as of SQS */
 
-/* As SQS has them; those that the embedded queue does not know are absent there. */
+/* As SQS has them, and the embedded queue. */
 static const char *const system_names[] = {"SentTimestamp",
                                            "ApproximateReceiveCount",
                                            "MessageGroupId",
@@ -59,21 +60,43 @@ int message_header_parse(struct str name, struct str value, struct message_heade
 
 /* ---- values ---- */
 
-static bool is_plain(unsigned char c)
+struct value {
+    struct str bytes; /* STR_NONE: absent */
+    bool binary;
+};
+
+/* A space at an end is no part of a header's value. */
+static bool is_plain(struct str value, size_t i)
 {
-    return c >= ' ' && c <= '~' && c != '%';
+    char c = value.ptr[i];
+
+    return c > ' ' ? c <= '~' && c != '%' : c == ' ' && i > 0 && i + 1 < value.len;
 }
 
-static void add_encoded(struct buf *text, struct str value)
+static size_t encoded_len(const struct value *value)
 {
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.ptr[i];
-        /* A space at an end is no part of a header's value. */
-        bool at_end = c == ' ' && (i == 0 || i + 1 == value.len);
-        if (is_plain(c) && !at_end) {
-            (void)buf_addc(text, (char)c);
+    size_t len = 0;
+
+    if (value->binary) {
+        return (value->bytes.len + 2) / 3 * 4;
+    }
+    for (size_t i = 0; i < value->bytes.len; i++) {
+        len += is_plain(value->bytes, i) ? 1 : 3;
+    }
+    return len;
+}
+
+static void add_encoded(struct buf *text, const struct value *value)
+{
+    if (value->binary) {
+        (void)digest_base64(text, value->bytes.ptr, value->bytes.len);
+        return;
+    }
+    for (size_t i = 0; i < value->bytes.len; i++) {
+        if (is_plain(value->bytes, i)) {
+            (void)buf_addc(text, value->bytes.ptr[i]);
         } else {
-            (void)buf_addf(text, "%%%02X", c);
+            (void)buf_addf(text, "%%%02X", (unsigned char)value->bytes.ptr[i]);
         }
     }
 }
@@ -88,13 +111,13 @@ static const struct sqs_attribute *find(const struct sqs_attributes *attributes,
     return NULL;
 }
 
-static void add_attribute(struct buf *text, const struct sqs_attribute *attribute)
+static struct value value_of_attribute(const struct sqs_attribute *attribute)
 {
-    if (attribute->string_value.ptr != NULL) {
-        add_encoded(text, attribute->string_value);
-    } else {
-        (void)digest_base64(text, attribute->binary_value.ptr, attribute->binary_value.len);
+    if (attribute == NULL) {
+        return (struct value){STR_NONE, false};
     }
+    bool binary = attribute->string_value.ptr == NULL;
+    return (struct value){binary ? attribute->binary_value : attribute->string_value, binary};
 }
 
 /* The message itself knows the first of them, whatever its source. */
@@ -120,92 +143,128 @@ static struct str system_value(const struct message_headers_source *source, cons
     return source->system == NULL ? STR_NONE : source->system(message, name);
 }
 
-/* False: it is absent. */
-static bool add_value(struct buf *text, const struct message_header *wanted,
-                      const struct message_headers_source *source)
+/* Borrowed from the message, from scratch or from number. */
+static struct value value_of(const struct message_header *wanted,
+                             const struct message_headers_source *source, struct buf *scratch,
+                             char number[24])
 {
-    const struct sqs_attribute *attribute = NULL;
-    struct buf scratch;
-    char number[24];
-    struct str value;
-
-    if (!wanted->system && wanted->value.kind == MESSAGE_KEY_ATTRIBUTE) {
-        attribute = find(source->attributes, wanted->value.name);
-        if (attribute != NULL) {
-            add_attribute(text, attribute);
-        }
-        return attribute != NULL;
+    if (wanted->system) {
+        return (struct value){system_value(source, wanted->value.name, number), false};
     }
-    buf_init(&scratch, SCRATCH_MAX_BYTES);
-    value = wanted->system
-                ? system_value(source, wanted->value.name, number)
-                : message_key_value(&wanted->value, source->message, source->attributes, &scratch);
-    if (value.ptr != NULL) {
-        add_encoded(text, value);
+    if (wanted->value.kind == MESSAGE_KEY_ATTRIBUTE) {
+        return value_of_attribute(find(source->attributes, wanted->value.name));
     }
-    buf_done(&scratch);
-    return value.ptr != NULL;
+    return (struct value){
+        message_key_value(&wanted->value, source->message, source->attributes, scratch), false};
 }
 
 /* ---- headers ---- */
 
-struct building {
-    struct buf *text;
-    struct http_header *headers;
-    uint32_t count, max;
-    size_t at[2 * MESSAGE_HEADERS_MAX]; /* where the name of each begins: the text may move */
-    const char *left_out;
-};
-
-/* What is between `from` and the end of the text is a header when all of it is there. */
-static void end_header(struct building *b, size_t from, size_t name_len, const char *name)
+static struct http_header *find_header(const struct message_headers_out *out, struct str name)
 {
-    if (buf_failed(b->text) != 0 || b->count == b->max || b->count == SL_COUNT(b->at)) {
-        b->left_out = name;
-        buf_truncate(b->text, from);
+    for (uint32_t i = 0; i < out->count; i++) {
+        if (str_equal_nocase(out->headers[i].name, name)) {
+            return &out->headers[i];
+        }
+    }
+    return NULL;
+}
+
+/* In the place of the one that has its name, where there is one. */
+static void put(struct message_headers_out *out, struct str name, const struct value *value)
+{
+    size_t from = out->text->len, len = encoded_len(value);
+    struct http_header *header = find_header(out, name);
+
+    if ((header == NULL && out->count == out->max) ||
+        name.len + len > out->text->max_bytes - out->text->len) {
+        out->left_out = true;
         return;
     }
-    b->at[b->count] = from;
-    b->headers[b->count++] =
-        (struct http_header){{NULL, name_len}, {NULL, b->text->len - from - name_len}};
+    (void)buf_add(out->text, name);
+    add_encoded(out->text, value);
+    header = header == NULL ? &out->headers[out->count++] : header;
+    *header = (struct http_header){{out->text->ptr + from, name.len},
+                                   {out->text->ptr + from + name.len, len}};
 }
 
-static void add_all(struct building *b, const struct message_header *wanted,
-                    const struct sqs_attributes *attributes)
+static void add_one(struct message_headers_out *out, const struct message_header *wanted,
+                    const struct message_headers_source *source)
 {
-    for (uint32_t i = 0; attributes != NULL && i < attributes->count; i++) {
-        size_t from = b->text->len;
-        (void)buf_adds(b->text, wanted->name);
-        (void)buf_add(b->text, attributes->items[i].name);
-        size_t name_len = b->text->len - from;
-        add_attribute(b->text, &attributes->items[i]);
-        end_header(b, from, name_len, wanted->name);
+    struct buf scratch;
+    char number[24];
+
+    buf_init(&scratch, SCRATCH_MAX_BYTES);
+    struct value value = value_of(wanted, source, &scratch, number);
+    if (value.bytes.ptr != NULL) {
+        put(out, str_from(wanted->name), &value);
     }
+    buf_done(&scratch);
 }
 
-uint32_t message_headers_build(const struct message_header *wanted, uint32_t count,
-                               const struct message_headers_source *source, struct buf *text,
-                               struct http_header *headers, uint32_t max, const char **ret_left_out)
+/* SQS takes no other names; what an envelope has is anybody's. */
+static bool is_name(struct str name)
 {
-    struct building b = {.text = text, .headers = headers, .max = max};
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        if (!letter && !(c >= '0' && c <= '9') && c != '-' && c != '_' && c != '.') {
+            return false;
+        }
+    }
+    return name.len > 0 && name.len <= ATTRIBUTE_NAME_MAX;
+}
 
+static bool is_wanted(const struct message_header *wanted, uint32_t count, struct str name)
+{
     for (uint32_t i = 0; i < count; i++) {
-        size_t from = text->len;
-        if (wanted[i].all) {
-            add_all(&b, &wanted[i], source->attributes);
+        if (!wanted[i].all && str_equal_nocase(str_from(wanted[i].name), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* wanted[which] for each attribute. The sender chooses the names: none of them is one that the
+ * request has, or would have if the message had its value. */
+static void add_all(struct message_headers_out *out, const struct message_header *wanted,
+                    uint32_t count, uint32_t which, const struct sqs_attributes *attributes)
+{
+    char text[MESSAGE_HEADER_NAME_MAX + ATTRIBUTE_NAME_MAX + 1];
+
+    for (uint32_t i = 0; attributes != NULL && i < attributes->count; i++) {
+        const struct sqs_attribute *attribute = &attributes->items[i];
+        if (!is_name(attribute->name)) {
             continue;
         }
-        (void)buf_adds(text, wanted[i].name);
-        if (add_value(text, &wanted[i], source)) {
-            end_header(&b, from, strlen(wanted[i].name), wanted[i].name);
-        } else {
-            buf_truncate(text, from);
+        (void)snprintf(text, sizeof(text), "%s%.*s", wanted[which].name, (int)attribute->name.len,
+                       attribute->name.ptr);
+        struct str name = str_from(text);
+        struct value value = value_of_attribute(attribute);
+        if (find_header(out, name) == NULL && !is_wanted(wanted, count, name)) {
+            put(out, name, &value);
         }
     }
-    for (uint32_t i = 0; i < b.count; i++) {
-        headers[i].name.ptr = text->ptr + b.at[i];
-        headers[i].value.ptr = text->ptr + b.at[i] + headers[i].name.len;
+}
+
+void message_headers_add(const struct message_header *wanted, uint32_t count,
+                         const struct message_headers_source *source,
+                         struct message_headers_out *out)
+{
+    out->left_out = false;
+    /* All of it at once: the headers point into it. */
+    if (buf_reserve(out->text, out->text->max_bytes - out->text->len) == NULL) {
+        out->left_out = true;
+        return;
     }
-    *ret_left_out = b.left_out;
-    return b.count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!wanted[i].all) {
+            add_one(out, &wanted[i], source);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (wanted[i].all) {
+            add_all(out, wanted, count, i, source->attributes);
+        }
+    }
 }

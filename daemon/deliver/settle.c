@@ -184,6 +184,7 @@ static void tell_destination(struct message *message)
         .message_id = message->id,
         .group = message->group,
         .trace = &message->trace,
+        .trace_header = message->trace_header,
         .condition = message->settle == SETTLE_ACK ? "success" : "failure",
         .done = on_sent,
         .context = message,

@@ -9,6 +9,7 @@
 #include "sluice/queue/store.h"
 #include "sluice/runtime/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@ struct batch {
 struct held {
     struct batch *batch;
     struct message *message;
-    struct sqs_attributes attributes;
+    const struct store_held *received; /* in the batch's memory */
+    char first_received_at[24];
     struct store_settle settle;
 };
 
@@ -69,7 +71,7 @@ static struct message *message_from(struct batch *batch, const struct store_held
 
     data->batch = batch;
     data->message = message;
-    data->attributes = held->attributes;
+    data->received = held;
     data->settle.row_id = held->row_id;
     message->source_data = data;
     message->id = held->message_id;
@@ -203,7 +205,33 @@ static const struct sqs_attributes *embedded_attributes(const struct message *me
 {
     const struct held *held = message->source_data;
 
-    return &held->attributes;
+    return &held->received->attributes;
+}
+
+static struct str embedded_system_attribute(const struct message *message, const char *name)
+{
+    struct held *held = message->source_data;
+    const struct store_held *received = held->received;
+
+    (void)snprintf(held->first_received_at, sizeof(held->first_received_at), "%lld",
+                   (long long)received->first_received_at);
+    const struct {
+        const char *name;
+        struct str value;
+    } known[] = {
+        {"SenderId", received->sender_id},
+        {"SequenceNumber", received->sequence_number},
+        {"MessageDeduplicationId", received->deduplication_id},
+        {"DeadLetterQueueSourceArn", received->source_arn},
+        {"ApproximateFirstReceiveTimestamp", str_from(held->first_received_at)},
+    };
+
+    for (size_t i = 0; i < SL_COUNT(known); i++) {
+        if (strcmp(name, known[i].name) == 0) {
+            return known[i].value;
+        }
+    }
+    return STR_NONE;
 }
 
 static void embedded_message_done(struct source *source, struct message *message)
@@ -245,6 +273,7 @@ struct source *source_embedded_new(struct store *store, struct str queue)
         .settle = embedded_settle,
         .extend = embedded_extend,
         .attributes = embedded_attributes,
+        .system_attribute = embedded_system_attribute,
         .message_done = embedded_message_done,
         .flush = embedded_flush,
         .stop = embedded_stop,

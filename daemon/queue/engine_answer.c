@@ -37,6 +37,16 @@ static struct str message_id_text(struct arena *arena, sqlite3_stmt *row)
     return raw.len == 16 ? engine_message_id(arena, (const uint8_t *)raw.ptr) : STR_NONE;
 }
 
+/* Of the queue whose dead letter it is. */
+static struct str source_arn(struct arena *arena, sqlite3_stmt *row, const struct engine *engine,
+                             struct str region)
+{
+    struct str source = db_column(row, COLUMN_SOURCE);
+
+    return source.ptr == NULL ? STR_NONE
+                              : sqs_arn_build(arena, region, str_from(engine->account), source);
+}
+
 /* ---- for SQS clients ---- */
 
 struct system_attribute {
@@ -55,11 +65,6 @@ static int add_system_attributes(struct take *take, sqlite3_stmt *row, const str
     }
     bool failed = false;
     wall_ms sent_at = sqlite3_column_int64(row, COLUMN_SENT_AT);
-    struct str source = db_column(row, COLUMN_SOURCE);
-    if (source.ptr != NULL) {
-        source = sqs_arn_build(arena, engine_region(engine, take->request),
-                               str_from(engine->account), source);
-    }
     const struct system_attribute all[SYSTEM_NAMES_MAX] = {
         {"SenderId", str_from(engine->account)},
         {"SentTimestamp", engine_text(arena, "%" PRId64, sent_at)},
@@ -71,7 +76,8 @@ static int add_system_attributes(struct take *take, sqlite3_stmt *row, const str
         {"MessageDeduplicationId", column_copy(arena, row, COLUMN_DEDUPLICATION_ID, &failed)},
         {"MessageGroupId", column_copy(arena, row, COLUMN_GROUP_ID, &failed)},
         {"AWSTraceHeader", column_copy(arena, row, COLUMN_TRACE_HEADER, &failed)},
-        {"DeadLetterQueueSourceArn", source},
+        {"DeadLetterQueueSourceArn",
+         source_arn(arena, row, engine, engine_region(engine, take->request))},
     };
     ret->items = arena_alloc(arena, SYSTEM_NAMES_MAX * sizeof(*ret->items));
     if (ret->items == NULL || failed) {
@@ -140,6 +146,7 @@ static int add_received(struct take *take, sqlite3_stmt *row, const struct taken
 static int add_held(struct take *take, sqlite3_stmt *row, const struct taken *taken)
 {
     struct store_held *held = &take->hold->messages[take->count];
+    struct engine *engine = take->engine;
     struct arena *arena = take->arena;
     bool failed = false;
     *held = (struct store_held){
@@ -148,7 +155,13 @@ static int add_held(struct take *take, sqlite3_stmt *row, const struct taken *ta
         .body = column_copy(arena, row, COLUMN_BODY, &failed),
         .group_id = column_copy(arena, row, COLUMN_GROUP_ID, &failed),
         .trace_header = column_copy(arena, row, COLUMN_TRACE_HEADER, &failed),
+        .sender_id = str_from(engine->account),
+        .sequence_number =
+            take->queue->fifo ? engine_sequence_number(arena, taken->row_id) : STR_NONE,
+        .deduplication_id = column_copy(arena, row, COLUMN_DEDUPLICATION_ID, &failed),
+        .source_arn = source_arn(arena, row, engine, str_from(engine->region)),
         .sent_at = sqlite3_column_int64(row, COLUMN_SENT_AT),
+        .first_received_at = taken->first_received_at,
         .receive_count = (uint32_t)taken->receive_count,
     };
     struct str blob = column_copy(arena, row, COLUMN_ATTRIBUTES, &failed);

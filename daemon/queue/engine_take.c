@@ -40,7 +40,7 @@ static void read_row(const struct take *take, sqlite3_stmt *row, struct taken *r
         .first_received_at = sqlite3_column_int64(row, COLUMN_FIRST_RECEIVED_AT),
     };
     if (ret->receive_count == 1) {
-        ret->first_received_at = take->wall;
+        ret->first_received_at = take->engine->wall; /* a long poll began earlier */
     }
 }
 
@@ -300,7 +300,6 @@ int engine_receive_message(struct engine *engine, struct store_request *request)
         .queue = queue,
         .max = in->max_messages.set ? (uint32_t)in->max_messages.value : 1,
         .visible_at = engine->now + lease_ms,
-        .wall = request->wall,
         .arena = request->arena,
         .engine = engine,
         .request = request,
@@ -336,7 +335,6 @@ int engine_hold(struct engine *engine, struct store_hold *hold)
         .queue = queue,
         .max = hold->max < visible ? hold->max : (uint32_t)visible,
         .visible_at = SCHEMA_HELD,
-        .wall = engine->wall,
         .arena = hold->arena,
         .engine = engine,
         .hold = hold,

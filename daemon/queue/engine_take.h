@@ -42,7 +42,6 @@ struct take {
     struct queue *queue;
     uint32_t max, count;
     int64_t visible_at;
-    wall_ms wall;
     struct arena *arena;
     struct store_request *request;         /* of a receive */
     struct store_hold *hold;               /* of a hold */

@@ -48,6 +48,7 @@ static int add_attribute(struct sns_envelope *ret, const struct json_value *valu
         error = add_binary(attribute, text, arena);
     } else {
         attribute->string_value = keep(arena, text);
+        error = attribute->string_value.ptr == NULL ? ERR_NOMEM : 0;
     }
     if (error == 0 && (attribute->name.ptr == NULL || attribute->data_type.ptr == NULL)) {
         error = ERR_NOMEM;

@@ -10,6 +10,7 @@ import threading
 from support import Daemon, md5, sqs, wait_until
 
 SERVER = 9424
+FAR = f"http://127.0.0.1:{SERVER}/000000000000/"
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 ROOT = "1-4bf92f35-77b34da6a3ce929d0e0e4736"
 HEADERS = {"X-Customer": "attribute:customer", "X-Sent": "system:SentTimestamp", "X-Order": "body:/order/id", "X-Attr-*": "attribute:*"}
@@ -46,15 +47,15 @@ class Api:
 class World:
     """One API, and the same queue on both sides: embedded in the daemon, and of the server that is SQS."""
 
-    def __init__(self, **route):
-        self.api = Api(21000)
-        queues = {"jobs": {"dead_letter": "jobs-dlq", "max_receives": 5}}
+    def __init__(self, target=None, queue="jobs", far=None, **route):
+        self.api, self.queue = Api(21000), queue
+        queues = {"jobs": {"dead_letter": "jobs-dlq", "max_receives": 5}, "jobs.fifo": {}, "done": {}}
         self.server = Daemon({"sqs_api": {"listen": [f"127.0.0.1:{SERVER}"]}, "http": {"listen": ["127.0.0.1:9425"]}, "queues": queues,
                               "log": {"format": "json"}}, data_dir="server", sqs_port=SERVER, http_port=9425)
         self.daemon = Daemon({"queues": queues,
-                              "targets": {"api": {"url": "http://127.0.0.1:21000/", "message_headers": HEADERS}},
-                              "routes": {"near": {"queue": "jobs", "target": "api", **route},
-                                         "far": {"queue": f"http://127.0.0.1:{SERVER}/000000000000/jobs", "target": "api", **route}},
+                              "targets": {"api": {"url": "http://127.0.0.1:21000/", "message_headers": HEADERS, **(target or {})}},
+                              "routes": {"near": {"queue": queue, "target": "api", **route},
+                                         "far": {"queue": FAR + queue, "target": "api", **route, **(far or {})}},
                               "log": {"format": "json"}}, env=ENVIRONMENT)
 
     def sides(self):
@@ -62,12 +63,12 @@ class World:
         for port in (9324, SERVER):
             client = boto3.client("sqs", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", aws_access_key_id="AKID",
                                   aws_secret_access_key="secret")
-            yield port, lambda body, client=client, **more: client.send_message(QueueUrl="jobs", MessageBody=body, **more)["MessageId"]
+            yield port, lambda body, client=client, **more: client.send_message(QueueUrl=self.queue, MessageBody=body, **more)["MessageId"]
 
     def done(self):
         for port in (9324, SERVER):
             def empty(port=port):
-                a = sqs(port, "GetQueueAttributes", QueueUrl="jobs", AttributeNames=["All"])["Attributes"]
+                a = sqs(port, "GetQueueAttributes", QueueUrl=self.queue, AttributeNames=["All"])["Attributes"]
                 return a["ApproximateNumberOfMessages"] == a["ApproximateNumberOfMessagesNotVisible"] == "0"
             wait_until(empty, 20, "all is settled")
 
@@ -95,6 +96,71 @@ def test_attributes_become_headers():
     world.done()
 
 
+def test_senders_name_no_header_of_others():
+    """What is configured stays as it is, and a name that no header can have harms nobody."""
+    world = World({"headers": {"X-Key": "fixed"}, "message_headers": {"X-*": "attribute:*", "X-Tenant": "attribute:tenant"}}, unwrap="sns")
+    for _, send in world.sides():
+        evil = {"Key": text("evil"), "Tenant": text("evil"), "a": text("1"), "A": text("2"), "Amzn-Trace-Id": text("evil")}
+        trace = {"AWSTraceHeader": text(f"Root={ROOT}")}
+        headers, _ = world.api.of(send("1", MessageAttributes=evil, MessageSystemAttributes=trace))
+        assert headers.get_all("X-Key") == ["fixed"] and "X-Tenant" not in headers and len(headers.get_all("X-A")) == 1, headers
+        assert len(headers.get_all("X-Amzn-Trace-Id")) == 1 and headers["X-Amzn-Trace-Id"].startswith(f"Root={ROOT};"), headers
+        odd = {name: {"Type": "String", "Value": "1"} for name in ("a b", "c\r\nEvil: 1", "d:", "", "é", "fine")}
+        headers, body = world.api.of(send(envelope("2", **odd)))
+        assert body == b"2" and headers["X-fine"] == "1" and "Evil" not in headers, headers
+        assert [k for k in headers.keys() if k.startswith("X-")] == ["X-Key", "X-fine", "X-SNS.TopicArn", "X-SNS.MessageId"], headers
+        big = {"a-big": text("y" * 20000), "small": text("s")}
+        headers, _ = world.api.of(send("3", MessageAttributes=big))
+        assert headers["X-small"] == "s" and "X-a-big" not in headers, headers
+    world.done()
+
+
+def test_content_type():
+    """Of a message, or of the target: one, and not guessed."""
+    world = World({"message_headers": {"Content-Type": "attribute:contentType"}})
+    for _, send in world.sides():
+        headers, _ = world.api.of(send("<a/>", MessageAttributes={"contentType": text("application/xml")}))
+        assert headers.get_all("Content-Type") == ["application/xml"], headers
+        headers, _ = world.api.of(send("{}"))
+        assert headers.get_all("Content-Type") == ["application/json"], headers
+    world.done()
+
+
+def test_content_type_of_the_target():
+    world = World({"headers": {"content-type": "application/vnd.api+json"}})
+    for _, send in world.sides():
+        headers, _ = world.api.of(send("{}"))
+        assert headers.get_all("Content-Type") == ["application/vnd.api+json"], headers
+    world.done()
+
+
+def test_system_attributes():
+    """The same names on both sides, with what a receiver of the queue would read."""
+    names = ["SentTimestamp", "ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp", "MessageGroupId", "MessageDeduplicationId",
+             "SequenceNumber", "SenderId", "AWSTraceHeader", "DeadLetterQueueSourceArn"]
+    world = World({"message_headers": {f"X-{n}": f"system:{n}" for n in names}}, queue="jobs.fifo")
+    for _, send in world.sides():
+        trace = f"Root={ROOT};Sampled=0"
+        headers, _ = world.api.of(send("a", MessageGroupId="g", MessageDeduplicationId="d", MessageSystemAttributes={"AWSTraceHeader": text(trace)}))
+        assert [headers[f"X-{n}"] for n in names[3:5]] == ["g", "d"] and headers["X-ApproximateReceiveCount"] == "1", headers
+        assert re.fullmatch(r"\d{20}", headers["X-SequenceNumber"]) and headers["X-AWSTraceHeader"] == trace, headers
+        assert int(headers["X-ApproximateFirstReceiveTimestamp"]) >= int(headers["X-SentTimestamp"]), headers
+        assert headers["X-SenderId"] == "000000000000" and "X-DeadLetterQueueSourceArn" not in headers, headers
+    world.done()
+
+
+def test_system_attributes_of_a_redriven_message():
+    world = World({"message_headers": {"X-Source": "system:DeadLetterQueueSourceArn", "X-Sequence": "system:SequenceNumber"}}, queue="jobs-dlq")
+    for port, _ in world.sides():
+        sqs(port, "CreateQueue", QueueName="other", Attributes={"VisibilityTimeout": "0", "RedrivePolicy": json.dumps(
+            {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:jobs-dlq", "maxReceiveCount": 1})})
+        sent = sqs(port, "SendMessage", QueueUrl="other", MessageBody="a")["MessageId"]
+        wait_until(lambda port=port: not sqs(port, "ReceiveMessage", QueueUrl="other").get("Messages"), 10, "it is moved")
+        headers, _ = world.api.of(sent)
+        assert headers["X-Source"] == "arn:aws:sqs:us-east-1:000000000000:other" and "X-Sequence" not in headers, headers
+    world.done()
+
+
 def test_a_megabyte():
     world = World()
     for _, send in world.sides():
@@ -119,8 +185,33 @@ def test_traces_go_on():
         other = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
         headers, _ = world.api.of(send("b", MessageSystemAttributes=header, MessageAttributes={"traceparent": text(other)}))
         assert headers["traceparent"].split("-")[1] == other.split("-")[1] and headers["traceparent"].endswith("-00")
-        headers, _ = world.api.of(send("c"))
-        assert "X-Amzn-Trace-Id" not in headers and headers["traceparent"]
+        parts = headers["traceparent"].split("-")
+        assert headers["X-Amzn-Trace-Id"] == f"Root={ROOT};Parent={parts[2]};Sampled=1", "the trace of X-Ray stays its own"
+        wrong = {"AWSTraceHeader": text("Root=1-5;Parent=x")}
+        for more in ({}, {"MessageSystemAttributes": wrong}, {"MessageSystemAttributes": wrong, "MessageAttributes": {"traceparent": text(other)}}):
+            headers, _ = world.api.of(send("c", **more))
+            assert "X-Amzn-Trace-Id" not in headers and headers["traceparent"]
+    world.done()
+
+
+def test_traces_go_on_to_destinations():
+    """Also of a message that is given up. One that had no AWSTraceHeader gets none."""
+    world = World(on_success={"queue": "done"}, far={"on_success": {"queue": FAR + "done"}})
+    header = f"Root={ROOT};Parent=00f067aa0ba902b7;Sampled=1"
+    for port, send in world.sides():
+        sent = [send("a", MessageSystemAttributes={"AWSTraceHeader": text(header)}), send("b")]
+        got = {}
+
+        def receive(port=port, got=got):
+            for m in sqs(port, "ReceiveMessage", QueueUrl="done", MaxNumberOfMessages=10, AttributeNames=["All"]).get("Messages", []):
+                got[json.loads(m["Body"])["requestContext"]["requestId"]] = m["Attributes"].get("AWSTraceHeader")
+            return len(got) == 2
+        wait_until(receive, 20, "two records")
+        assert got == {sent[0]: header, sent[1]: None}, got
+        pointer = json.dumps(["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "b", "s3Key": "k"}])
+        send(pointer, MessageAttributes={"ExtendedPayloadSize": text("1", "Number")}, MessageSystemAttributes={"AWSTraceHeader": text(header)})
+        dead, = wait_until(lambda port=port: sqs(port, "ReceiveMessage", QueueUrl="jobs-dlq", AttributeNames=["All"]).get("Messages"), 20, "it is dead")
+        assert dead["Attributes"]["AWSTraceHeader"] == header and dead["Body"] == pointer
     world.done()
 
 
@@ -138,6 +229,9 @@ def test_envelopes_of_sns():
         assert body.decode() == inner and headers["X-Customer"] == "acme" and headers["X-Attr-raw"] == "AAEC", headers
         assert headers["X-Attr-SNS.TopicArn"] == "arn:aws:sns:us-east-1:1:orders" and headers["X-Order"] == f"o-{port}"
         assert headers["Idempotency-Key"] == f"o-{port}", "keys see what was published"
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+        headers, _ = world.api.of(send(envelope("traced", traceparent={"Type": "String", "Value": trace})))
+        assert headers["traceparent"].startswith(trace[:36]) and headers["traceparent"].endswith("-00"), headers
         headers, body = world.api.of(send("raw delivery", MessageAttributes={"customer": text("b")}))
         assert body == b"raw delivery" and headers["X-Customer"] == "b"
     world.done()

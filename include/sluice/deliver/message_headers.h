@@ -4,8 +4,12 @@
  * attribute of SQS; "Prefix-*" with "attribute:*" is a header for each message attribute.
  *
  * A value that is absent makes no header. Binary is base64; of text, bytes that are no printable
- * ASCII, and '%', are percent-encoded, so that any value is a header's and can be read back. Loop
- * thread only.
+ * ASCII, and '%', are percent-encoded, so that any value is a header's and can be read back.
+ *
+ * Senders choose the names of attributes, so of "Prefix-*" no header takes the place of another:
+ * what the request has already, or what the configuration gives a value of its own, is left to
+ * that. Names that SQS has for no attribute, as an envelope may have them, make none. Loop thread
+ * only.
  */
 #ifndef SLUICE_DELIVER_MESSAGE_HEADERS_H
 #define SLUICE_DELIVER_MESSAGE_HEADERS_H
@@ -40,11 +44,17 @@ struct message_headers_source {
     struct str (*system)(const struct message *message, const char *name); /* may be NULL */
 };
 
-/* Appends to headers as far as there is room (max); text holds names and values, and must be empty.
- * Returns how many; *ret_left_out: the name of one that was too long, or NULL. */
-uint32_t message_headers_build(const struct message_header *wanted, uint32_t count,
-                               const struct message_headers_source *source, struct buf *text,
-                               struct http_header *headers, uint32_t max,
-                               const char **ret_left_out);
+/* A request's headers in the making. */
+struct message_headers_out {
+    struct http_header *headers; /* those of the request, and more behind them */
+    uint32_t count, max;
+    struct buf *text; /* holds names and values; its maximum bounds them */
+    bool left_out;    /* something had no room */
+};
+/* Adds to out as far as there is room. A header that is there already, of the same name, is
+ * replaced (only Content-Type is, the configuration allows no other). */
+void message_headers_add(const struct message_header *wanted, uint32_t count,
+                         const struct message_headers_source *source,
+                         struct message_headers_out *out);
 
 #endif

@@ -36,7 +36,7 @@ struct source_ops {
     /* The message attributes of a message that is held: borrowed from it. */
     const struct sqs_attributes *(*attributes)(const struct message *message);
     /* A system attribute by the name that SQS has for it, where the message itself does not know
-     * it; STR_NONE: absent. NULL: none is known. */
+     * it; STR_NONE: absent. Borrowed from the message. */
     struct str (*system_attribute)(const struct message *message, const char *name);
     /* Frees strings and source_data of a message that the flow lets go. */
     void (*message_done)(struct source *source, struct message *message);

@@ -78,7 +78,8 @@ struct store_held { /* one message held by this process */
     struct str message_id, body, group_id;
     struct sqs_attributes attributes;
     struct str trace_header; /* AWSTraceHeader or STR_NONE */
-    wall_ms sent_at;
+    struct str sender_id, sequence_number, deduplication_id, source_arn; /* likewise */
+    wall_ms sent_at, first_received_at;
     uint32_t receive_count; /* this receive included */
 };
 struct store_hold {   /* receive up to max messages for a route; waits until something is there or

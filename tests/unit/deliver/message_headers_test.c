@@ -61,17 +61,17 @@ static void values(void **state)
                                     .receive_count = 3};
     const struct message_headers_source source = {&message, &attributes, sequence};
     struct http_header headers[4];
-    const char *left_out;
     struct buf text;
 
     (void)state;
     for (size_t i = 0; i < SL_COUNT(rows); i++) {
         struct message_header wanted = header("X-A", rows[i].value);
+        struct message_headers_out out = {.headers = headers, .max = 4, .text = &text};
         buf_init(&text, MESSAGE_HEADERS_MAX_BYTES);
-        uint32_t count = message_headers_build(&wanted, 1, &source, &text, headers, 4, &left_out);
-        assert_int_equal(count, rows[i].expected != NULL);
-        assert_null(left_out);
-        if (count > 0) {
+        message_headers_add(&wanted, 1, &source, &out);
+        assert_int_equal(out.count, rows[i].expected != NULL);
+        assert_false(out.left_out);
+        if (out.count > 0) {
             assert_str(headers[0].name, "X-A");
             assert_str(headers[0].value, rows[i].expected);
         }
@@ -79,32 +79,80 @@ static void values(void **state)
     }
 }
 
+static const struct message plain = {.id = STR("id-1"), .body = STR("")};
+
+static struct message_headers_out add(const struct message_header *wanted, uint32_t count,
+                                      const struct sqs_attributes *of, struct http_header *headers,
+                                      uint32_t max, struct buf *text)
+{
+    const struct message_headers_source source = {&plain, of, NULL};
+    struct message_headers_out out = {.headers = headers, .max = max, .text = text};
+
+    message_headers_add(wanted, count, &source, &out);
+    return out;
+}
+
 static void all_attributes(void **state)
 {
-    const struct message message = {.id = STR("id-1"), .body = STR("")};
-    const struct message_headers_source source = {&message, &attributes, NULL};
-    struct message_header wanted[] = {header("X-Id", "message_id"),
-                                      header("X-Attribute-*", "attribute:*")};
+    struct message_header wanted[] = {header("X-Attribute-*", "attribute:*"),
+                                      header("X-Id", "message_id")};
+    struct message_headers_out out;
     struct http_header headers[8];
-    const char *left_out;
     struct buf text;
 
     (void)state;
     buf_init(&text, MESSAGE_HEADERS_MAX_BYTES);
-    assert_int_equal(message_headers_build(wanted, 2, &source, &text, headers, 8, &left_out), 6);
+    out = add(wanted, 2, &attributes, headers, 8, &text);
+    assert_int_equal(out.count, 6);
     assert_str(headers[0].value, "id-1");
     assert_str(headers[1].name, "X-Attribute-customer");
     assert_str(headers[3].name, "X-Attribute-raw");
     assert_str(headers[3].value, "AAEC/w==");
-    assert_null(left_out);
+    assert_false(out.left_out);
     buf_reset(&text);
-    assert_int_equal(message_headers_build(wanted, 2, &source, &text, headers, 3, &left_out), 3);
-    assert_string_equal(left_out, "X-Attribute-");
+    out = add(wanted, 2, &attributes, headers, 3, &text);
+    assert_int_equal(out.count, 3);
+    assert_true(out.left_out);
     buf_done(&text);
-    buf_init(&text, 40); /* no room for the second */
-    assert_int_equal(message_headers_build(wanted, 2, &source, &text, headers, 8, &left_out), 1);
-    assert_string_equal(left_out, "X-Attribute-");
+    buf_init(&text, 31); /* no room for the first of them, but for a later one */
+    out = add(wanted, 2, &attributes, headers, 8, &text);
+    assert_int_equal(out.count, 2);
+    assert_true(out.left_out);
     assert_str(headers[0].value, "id-1");
+    assert_str(headers[1].name, "X-Attribute-n");
+    assert_str(headers[1].value, "1.50");
+    buf_done(&text);
+}
+
+/* The sender chooses names, and takes nobody's place. */
+static void names_of_senders(void **state)
+{
+    static const char *const names[] = {"Key",          "Tenant", "a", "A",        "b c",
+                                        "d\r\nEvil: 1", "e:",     "",  "\xc3\xa9", "f.g-h_1"};
+    struct sqs_attribute sent[SL_COUNT(names)];
+    const struct sqs_attributes of = {.items = sent, .count = SL_COUNT(names), .set = true};
+    struct message_header wanted[] = {header("X-*", "attribute:*"),
+                                      header("x-tenant", "attribute:tenant"),
+                                      header("content-type", "message_id")};
+    struct http_header headers[16] = {{STR("Content-Type"), STR("text/plain")},
+                                      {STR("x-key"), STR("fixed")}};
+    const struct message_headers_source source = {&plain, &of, NULL};
+    struct buf text;
+    struct message_headers_out out = {.headers = headers, .count = 2, .max = 16, .text = &text};
+
+    (void)state;
+    for (size_t i = 0; i < SL_COUNT(names); i++) {
+        sent[i] = (struct sqs_attribute){
+            .name = str_from(names[i]), .data_type = STR("String"), .string_value = STR("evil")};
+    }
+    buf_init(&text, MESSAGE_HEADERS_MAX_BYTES);
+    message_headers_add(wanted, SL_COUNT(wanted), &source, &out);
+    assert_int_equal(out.count, 4);
+    assert_str(headers[0].value, "id-1"); /* one content type */
+    assert_str(headers[1].value, "fixed");
+    assert_str(headers[2].name, "X-a");
+    assert_str(headers[3].name, "X-f.g-h_1");
+    assert_false(out.left_out);
     buf_done(&text);
 }
 
@@ -130,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values),
         cmocka_unit_test(all_attributes),
+        cmocka_unit_test(names_of_senders),
         cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
