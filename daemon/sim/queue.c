@@ -592,6 +592,7 @@ void sim_queue_extend(struct message *message)
     struct sim *sim = queue->sim;
 
     handle->running++;
+    queue->report.extensions++;
     handle->extension_ns = message->extension_ns;
     handle->extend = (struct sim_event){.fire = on_extend, .context = handle};
     handle->extended = (struct sim_event){.fire = on_extended, .context = handle};

@@ -217,7 +217,8 @@ def test_alert_metrics_exist():
     names = set(re.findall(r"\bsluice_[a-z_]+\b", (SOURCE / "conf/alerts.yml").read_text()))
     settings = config({"kind": "quota", "requests": 5, "period": "day"})
     settings["routes"]["createjob"]["on_failure"] = {"url": "http://127.0.0.1:8090/failed"}
-    daemon = Daemon(settings)
+    settings["routes"]["paid"] = {"queue": "http://127.0.0.1:9500/000000000000/jobs", "target": "legacy", "paused": True}
+    daemon = Daemon(settings, env={"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"})
     text = http_call(9325, "GET", "/metrics")[2].decode()
     missing = [n for n in names if f"# TYPE {n} " not in text]
     assert not missing, missing

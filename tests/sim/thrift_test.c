@@ -52,6 +52,36 @@ static void a_day_of_a_pause(void **state)
     kit_done(&kit);
 }
 
+/* What was held when the pause began stays held (I5), until its leases can be extended no more. */
+static void a_pause_in_the_middle_of_work(void **state)
+{
+    struct kit kit = sqs_kit();
+
+    (void)state;
+    kit.queue.endless = true;
+    kit_start(&kit, seed);
+    sim_run_until(kit.sim, 60 * S);
+    flow_route_pause(sim_route(kit.sim, 0), true);
+    kit_report(&kit);
+    uint64_t before = kit.queue_report.receives, extended = kit.queue_report.extensions;
+    sim_run_until(kit.sim, 60 * S + DAY);
+    kit_report(&kit);
+    print_message("pause after work, 24 h: %llu receives, %llu extensions, %llu handed back\n",
+                  (unsigned long long)(kit.queue_report.receives - before),
+                  (unsigned long long)kit.queue_report.extensions,
+                  (unsigned long long)kit.queue_report.hand_backs);
+    assert_int_equal(kit.queue_report.receives, before); /* one that was out is counted already */
+    /* Half a minute each, for twelve hours, and then nothing is asked any more. */
+    uint64_t held = kit.queue_report.hand_backs, extensions = kit.queue_report.extensions;
+    assert_true(held <= 10);
+    assert_true(extensions - extended <= (held + kit.target.concurrency) * (DAY / 2 / (25 * S)));
+    sim_run_until(kit.sim, 60 * S + 2 * DAY);
+    kit_report(&kit);
+    assert_int_equal(kit.queue_report.extensions, extensions);
+    assert_int_equal(kit.queue_report.receives, before);
+    kit_done(&kit);
+}
+
 static void a_day_of_an_api_that_is_down(void **state)
 {
     struct kit kit = sqs_kit();
@@ -61,9 +91,10 @@ static void a_day_of_an_api_that_is_down(void **state)
     kit.target.outages[0] = (struct sim_outage){.from = 0, .until = DAY, .kind = SIM_REFUSED};
     kit.target.outage_count = 1;
     run_day(&kit);
-    print_message("API down, 24 h: %llu receives, %llu messages received\n",
+    print_message("API down, 24 h: %llu receives, %llu messages received, %llu extensions\n",
                   (unsigned long long)kit.queue_report.receives,
-                  (unsigned long long)kit.queue_report.received);
+                  (unsigned long long)kit.queue_report.received,
+                  (unsigned long long)kit.queue_report.extensions);
     assert_true(kit.queue_report.receives <= 4400);
     assert_int_equal(kit.queue_report.dead, 0);
     kit_done(&kit);
@@ -137,8 +168,11 @@ static void ten_minutes_without_the_queue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_day_of_an_empty_queue),       cmocka_unit_test(a_day_of_a_pause),
-        cmocka_unit_test(a_day_of_an_api_that_is_down),  cmocka_unit_test(receives_are_full),
+        cmocka_unit_test(a_day_of_an_empty_queue),
+        cmocka_unit_test(a_day_of_a_pause),
+        cmocka_unit_test(a_pause_in_the_middle_of_work),
+        cmocka_unit_test(a_day_of_an_api_that_is_down),
+        cmocka_unit_test(receives_are_full),
         cmocka_unit_test(ten_minutes_without_the_queue),
     };
     seed = kit_seed();

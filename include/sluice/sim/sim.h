@@ -183,6 +183,7 @@ struct sim_queue_report {
     uint64_t left;             /* still there: visible, hidden or held */
     uint64_t receives;         /* requests */
     uint64_t received;         /* messages */
+    uint64_t extensions;       /* of leases */
     uint32_t receive_count_max;
     uint64_t receives_uncalled;     /* received, given up again and never called meanwhile (I5) */
     uint64_t hand_backs;            /* released */
