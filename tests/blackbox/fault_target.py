@@ -268,7 +268,8 @@ def answers_late(seconds):
             connection.wire.settimeout(None)
         except OSError:
             pass
-        connection.send(response())
+        # Said, or one that comes in time would have its connection used again in the moment before it closes.
+        connection.send(response(headers="Connection: close\r\n"))
         return False
     return act
 
