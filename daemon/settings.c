@@ -67,6 +67,10 @@ int settings_load_file(const char *path, const char *stage, struct settings **re
     if (rc == 0) {
         rc = settings_load(buf_str(&text), path, ret, errors);
     }
+    if (rc == 0 && stage != NULL) { /* whatever the file says of itself */
+        free((*ret)->stage);
+        (*ret)->stage = mem_dup(stage, strlen(stage));
+    }
     stage_name_errors(&overlay, errors);
     stage_overlay_done(&overlay);
     /* It may have held secrets. */

@@ -174,31 +174,6 @@ static int check_overlay(const struct json_value *base, const struct stage_overl
     return rc == 0 ? of_stage : rc;
 }
 
-static void write_merged(const struct json *base, const struct stage_overlay *overlay,
-                         const char *stage, struct buf *out)
-{
-    struct json named = {NULL};
-    struct json_writer w;
-    struct buf merged, name;
-
-    buf_init(&merged, 2 * CONFIG_TEXT_MAX);
-    buf_init(&name, 256);
-    json_writer_init(&w, &merged);
-    json_write_merged(&w, base->root, overlay->json.root);
-    (void)buf_addf(&name, "{\"stage\":\"%s\"}", stage);
-    /* Once more, for the stage itself. */
-    struct json all = {NULL};
-    if (buf_failed(&merged) == 0 && json_parse(&all, buf_str(&merged), JSON_STRICT, NULL) == 0 &&
-        json_parse(&named, buf_str(&name), JSON_STRICT, NULL) == 0) {
-        json_writer_init(&w, out);
-        json_write_merged(&w, all.root, named.root);
-    }
-    json_done(&all);
-    json_done(&named);
-    file_wipe(&merged);
-    buf_done(&name);
-}
-
 int stage_merge(const char *path, const char *stage, struct buf *text,
                 struct stage_overlay *overlay, struct error_list *errors)
 {
@@ -215,9 +190,11 @@ int stage_merge(const char *path, const char *stage, struct buf *text,
         rc = check_overlay(base.root, overlay, path, stage, errors);
     }
     if (rc == 0) {
+        struct json_writer w;
         buf_init(&merged, CONFIG_TEXT_MAX);
-        write_merged(&base, overlay, stage, &merged);
-        rc = merged.len == 0 || buf_failed(&merged) != 0
+        json_writer_init(&w, &merged);
+        json_write_merged(&w, base.root, overlay->json.root);
+        rc = buf_failed(&merged) != 0
                  ? error_list_add(errors, ERR_TOO_BIG, path, "is too large with %s", overlay->path)
                  : 0;
         file_wipe(text);

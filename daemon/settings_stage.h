@@ -16,7 +16,7 @@ struct stage_overlay {
     struct json json;
 };
 
-/* text: of the file at path; becomes the merged one, with `stage` in it. errors: what is wrong with
+/* text: of the file at path; becomes the merged one. errors: what is wrong with
  * one of the two, as a text, or which stages there are. stage_overlay_done() in any case. */
 SL_MUST_CHECK int stage_merge(const char *path, const char *stage, struct buf *text,
                               struct stage_overlay *overlay, struct error_list *errors);
